@@ -1,0 +1,155 @@
+"""What a conversation needs from a store. `store/` implements these on Redis; every call may raise StoreUnavailable."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from qa_service.domain.answer import Answer
+from qa_service.domain.session import Message, Session
+
+
+class Acceptance(StrEnum):
+    """What became of a question that was said."""
+
+    QUEUED = "queued"  # a worker will answer it
+    CACHED = "cached"  # the FAQ cache answered it in the same step
+    REPLAYED = "replayed"  # the same key and body were accepted before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saying:
+    """One question, ready to be accepted.
+
+    `message_id` and `reply_id` are fresh snowflakes for the user's message and the bot's. `idempotency_key` is empty
+    when the caller named none; `body_digest` tells the same key with another body apart. `cache_key` is empty when
+    the question must not be served from the cache. `normalised` is compared with the cached question in full.
+    """
+
+    sid: str
+    token: str
+    message_id: str
+    reply_id: str
+    text: str
+    normalised: str
+    locale: str
+    request_id: str
+    now_ms: int
+    idempotency_key: str = ""
+    body_digest: str = ""
+    cache_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The user's message, the bot's (pending, or already completed), and how the question was taken."""
+
+    acceptance: Acceptance
+    question: Message
+    reply: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Messages after a cursor, in `seq` order. `last_message_id` is the cursor to go on from."""
+
+    messages: tuple[Message, ...]
+    last_message_id: int
+    has_more: bool
+
+
+class Sessions(Protocol):
+    """The event log of each session: the truth that every transport reads.
+
+    A token that is not the session's raises NotFound, exactly as an unknown session does.
+    """
+
+    async def open(self, session: Session, token: str) -> bool:
+        """Store a new session; False when its sid is already taken."""
+        ...
+
+    async def read(self, sid: str, token: str) -> Session:
+        """The session as it stands; slides its 24 hours."""
+        ...
+
+    async def bind(self, sid: str, token: str, *, uid: str, new_token: str) -> Session:
+        """Give the session to a uid and void the old token. A second, different uid raises Conflict (uid-conflict)."""
+        ...
+
+    async def accept(self, saying: Saying) -> Accepted:
+        """Log the question and queue it, in one idempotent step.
+
+        Raises Conflict (idempotency-key-reused) for the same key with another body, Overloaded (queue-full,
+        too-many-pending) when there is no room.
+        """
+        ...
+
+    async def message(self, sid: str, token: str, message_id: str) -> Message:
+        """One message; NotFound (message-not-found) when there is none of that id."""
+        ...
+
+    async def read_after(self, sid: str, token: str, cursor: int, limit: int) -> Page:
+        """Messages whose `seq` is greater than `cursor`.
+
+        Raises Conflict (cursor-expired) for a cursor older than the log, InvalidInput (cursor-invalid) for one from
+        the future.
+        """
+        ...
+
+
+class Bell(Protocol):
+    """Rings when something happened in one session. A hint: what happened is read from the log."""
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait until it rings; False when `timeout_s` has passed. Rings that came since the last wait count."""
+        ...
+
+
+class Bells(Protocol):
+    """One shared reader per process, however many sessions are waited on."""
+
+    def listen(self, name: str) -> AbstractAsyncContextManager[Bell]:
+        """A bell for a session's sid or a stateless job's id, set up before anything can be missed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """One stateless question. It expires: after `expires_at_ms` (Unix milliseconds) nobody will answer it."""
+
+    job_id: str
+    text: str
+    locale: str
+    request_id: str
+    expires_at_ms: int
+    cache_key: str = ""
+    normalised: str = ""
+
+
+class Inquiries(Protocol):
+    """Stateless questions on the same queue: not durable, with a reply that expires."""
+
+    async def cached(self, cache_key: str, normalised: str) -> Answer | None:
+        """The cached answer, if there is one for exactly this question."""
+        ...
+
+    async def submit(self, inquiry: Inquiry) -> None:
+        """Queue it; Overloaded (queue-full) when there is no room."""
+        ...
+
+    async def reply(self, job_id: str) -> Answer | None:
+        """The answer, once a worker has given it."""
+        ...
+
+
+class ActiveIndex(Protocol):
+    """Which index answers now, kept fresh in the background."""
+
+    @property
+    def version(self) -> str:
+        """The active version, or "" when no worker has reported one."""
+        ...
+
+    def cache_key(self, locale: str, normalised: str) -> str:
+        """Tenant + locale + index version + generator fingerprint + question hash; "" when no index is active."""
+        ...

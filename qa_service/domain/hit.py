@@ -1,0 +1,22 @@
+"""A candidate answer and everything that was measured of it. Every score is higher-is-better."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One entry as a candidate for one question.
+
+    `keyword` is the BM25 score of its best wording over the question's own self-score (0 to about 1), `vector` the
+    cosine of its best wording (-1 to 1), `fused` their convex sum with the support of the other wordings, `reranked`
+    the reranker's raw score, and `probability` the calibrated chance (0 to 1) that the entry answers the question.
+    """
+
+    entry: int  # position in the snapshot
+    entry_id: str
+    wording: str  # the wording that scored best
+    keyword: float
+    vector: float
+    fused: float
+    reranked: float = 0.0
+    probability: float = 0.0

@@ -1,0 +1,25 @@
+"""A question on its way through the house."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One earlier exchange of the same session: what was asked, what the bot said, which entry it used."""
+
+    question: str
+    answer: str = ""
+    entry_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A checked question (1 to 500 characters, trimmed) and what is needed to answer it.
+
+    `history` holds the last turns of its session, oldest first; empty for a stateless question.
+    """
+
+    text: str
+    tenant: str = "shop"
+    locale: str = "zh-CN"
+    history: tuple[Turn, ...] = ()
