@@ -2,3 +2,5 @@
 
 ARCHITECTURE.md names the rooms; `main.py` joins them; everything else knows as little as it can.
 """
+
+__version__ = "0.1.0"

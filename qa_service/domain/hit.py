@@ -1,4 +1,4 @@
-"""A candidate answer and everything that was measured of it. Every score is higher-is-better."""
+"""Candidates for a question and everything that was measured of them. Every score is higher-is-better."""
 
 from dataclasses import dataclass
 
@@ -20,3 +20,15 @@ class Hit:
     fused: float
     reranked: float = 0.0
     probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The candidates for one question, best reranked first; empty when nothing the question says is known."""
+
+    hits: tuple[Hit, ...] = ()
+
+    @property
+    def best(self) -> Hit | None:
+        """The first candidate, if there is one."""
+        return self.hits[0] if self.hits else None

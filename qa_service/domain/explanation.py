@@ -1,0 +1,36 @@
+"""Why an answer is what it is: every number that led to it, for whoever asks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from qa_service.domain.answer import Answer
+from qa_service.domain.hit import Hit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedHit:
+    """A candidate with its grounds.
+
+    `terms` maps each token of the question that the named wording holds to its BM25 score; their sum over the
+    question's self-score is that wording's keyword score. `signs` maps each sign of the reranker to what it adds to
+    the raw score, and they sum to it; empty for a candidate that got no second look.
+    """
+
+    hit: Hit
+    question: str
+    terms: Mapping[str, float]
+    signs: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """An answer, the text that was searched for (a follow-up is joined with its context), and all that was weighed."""
+
+    answer: Answer
+    asked: str
+    tokens: tuple[str, ...]
+    reason: str
+    thresholds: Mapping[str, float]
+    calibration: str
+    faq: tuple[ExplainedHit, ...]
+    passages: tuple[ExplainedHit, ...]
