@@ -1,61 +1,25 @@
 """What a conversation needs from a store. `store/` implements these on Redis; every call may raise StoreUnavailable."""
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from qa_service.domain.answer import Answer
+from qa_service.domain.explanation import Explanation
+from qa_service.domain.saying import Acceptance, Accepted, Inquiry, Page, Saying
 from qa_service.domain.session import Message, Session
 
-
-class Acceptance(StrEnum):
-    """What became of a question that was said."""
-
-    QUEUED = "queued"  # a worker will answer it
-    CACHED = "cached"  # the FAQ cache answered it in the same step
-    REPLAYED = "replayed"  # the same key and body were accepted before
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saying:
-    """One question, ready to be accepted.
-
-    `message_id` and `reply_id` are fresh snowflakes for the user's message and the bot's. `idempotency_key` is empty
-    when the caller named none; `body_digest` tells the same key with another body apart. `cache_key` is empty when
-    the question must not be served from the cache. `normalised` is compared with the cached question in full.
-    """
-
-    sid: str
-    token: str
-    message_id: str
-    reply_id: str
-    text: str
-    normalised: str
-    locale: str
-    request_id: str
-    now_ms: int
-    idempotency_key: str = ""
-    body_digest: str = ""
-    cache_key: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """The user's message, the bot's (pending, or already completed), and how the question was taken."""
-
-    acceptance: Acceptance
-    question: Message
-    reply: Message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Messages after a cursor, in `seq` order. `last_message_id` is the cursor to go on from."""
-
-    messages: tuple[Message, ...]
-    last_message_id: int
-    has_more: bool
+__all__ = [
+    "Acceptance",
+    "Accepted",
+    "ActiveIndex",
+    "Bell",
+    "Bells",
+    "Inquiries",
+    "Inquiry",
+    "Page",
+    "Saying",
+    "Sessions",
+]
 
 
 class Sessions(Protocol):
@@ -112,18 +76,9 @@ class Bells(Protocol):
         """A bell for a session's sid or a stateless job's id, set up before anything can be missed."""
         ...
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inquiry:
-    """One stateless question. It expires: after `expires_at_ms` (Unix milliseconds) nobody will answer it."""
-
-    job_id: str
-    text: str
-    locale: str
-    request_id: str
-    expires_at_ms: int
-    cache_key: str = ""
-    normalised: str = ""
+    def ring_all(self) -> None:
+        """Wake everybody who waits in this process."""
+        ...
 
 
 class Inquiries(Protocol):
@@ -139,6 +94,10 @@ class Inquiries(Protocol):
 
     async def reply(self, job_id: str) -> Answer | None:
         """The answer, once a worker has given it."""
+        ...
+
+    async def explanation(self, job_id: str) -> Explanation | None:
+        """The explanation that an inquiry with `explain` asked for, once a worker has given it."""
         ...
 
 

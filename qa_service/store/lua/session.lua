@@ -1,0 +1,28 @@
+-- What the scripts of a session share. KEYS 1 to 4 are always its hash, messages, log and waiting turns.
+local SESSION, MESSAGES, LOG, TURNS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+
+-- The session's hash never outlives the others: one of them that expired alone would lose accepted questions.
+-- At most once a minute (of 24 h): each EXPIRE is a write to the append-only file, and waiting clients read all the time.
+local function slide(ttl_s)
+  if redis.call('TTL', SESSION) > ttl_s - ttl_s / 1440 then return end
+  for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ttl_s) end
+end
+
+local function is_pending(record)
+  return record and string.sub(record, 1, 8) == 'pending\n'
+end
+
+-- Drop the oldest events over `cap` with the messages they carry; stop at a question whose answer is still to come.
+-- Returns the last dropped seq. The log has no gaps, so that its length is seq - floor.
+local function trim(seq, floor, cap)
+  for _, event in ipairs(redis.call('XRANGE', LOG, '-', '+', 'COUNT', seq - floor - cap)) do
+    local field = {}
+    for i = 1, #event[2], 2 do field[event[2][i]] = event[2][i + 1] end
+    if field.r and is_pending(redis.call('HGET', MESSAGES, field.r)) then break end
+    if field.m then redis.call('HDEL', MESSAGES, field.m) end
+    if field.k then redis.call('HDEL', MESSAGES, 'key:' .. field.k) end
+    redis.call('XDEL', LOG, event[1])
+    floor = tonumber(string.match(event[1], '^%d+'))
+  end
+  return floor
+end

@@ -1,0 +1,140 @@
+r"""How messages, answers and jobs are written in Redis. It knows the bytes, and neither keys nor commands.
+
+A message is `state \n seq \n header JSON \n answer JSON`: scripts change its state without reading JSON (Lua's
+decoder mangles floats and empty lists), and a cached answer's bytes pass into a session untouched.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+
+from qa_service.domain.answer import Answer, Decision
+from qa_service.domain.explanation import Explanation
+from qa_service.domain.question import Turn
+from qa_service.domain.session import Message, MessageState, Role
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The part of a message that never changes."""
+
+    id: str
+    role: Role
+    text: str = ""
+    in_reply_to: str | None = None
+    created_at_ms: int = 0
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One question on its way to a worker.
+
+    `kind` is "turn" (its answer, `reply_id`, belongs to the session `sid`), "inquiry" or "explain" (`reply_id` is the
+    job id, and after `expires_at_ms` nobody waits for the answer, or for its explanation). `cache_key` is a whole
+    Redis key, empty when the answer must not be cached. Where it was taken from the queue: `entry_id`, `partition`,
+    and how often it was delivered.
+    """
+
+    kind: str
+    tenant: str
+    reply_id: str
+    text: str
+    normalised: str
+    locale: str
+    request_id: str
+    accepted_at_ms: int = 0  # Unix milliseconds
+    sid: str = ""
+    question_message_id: str = ""
+    expires_at_ms: int | None = None  # Unix milliseconds
+    cache_key: str = ""
+    entry_id: str = ""
+    partition: int = 0
+    deliveries: int = 1
+
+
+_json = msgspec.json.Encoder()
+_header_decoder = msgspec.json.Decoder(_Header)
+_answer_decoder = msgspec.json.Decoder(Answer)
+_explanation_decoder = msgspec.json.Decoder(Explanation)
+_job_decoder = msgspec.json.Decoder(Job)
+
+
+def token_digest(token: str) -> str:
+    """SHA-256 of a session token as 64 hex digits: who reads Redis cannot speak for a session."""
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
+
+
+def encode_header(message: Message) -> bytes:
+    """The unchanging part of a message, as JSON without line breaks."""
+    return _json.encode(
+        _Header(
+            id=message.id,
+            role=message.role,
+            text="" if message.answer else message.text,
+            in_reply_to=message.in_reply_to,
+            created_at_ms=message.created_at_ms,
+            request_id=message.request_id,
+        )
+    )
+
+
+def decode_message(record: bytes) -> Message:
+    """A message as it stands."""
+    state, seq, head, body = record.split(b"\n", 3)
+    header = _header_decoder.decode(head)
+    answer = decode_answer(body) if body else None
+    return Message(
+        id=header.id,
+        role=header.role,
+        state=MessageState(state.decode()),
+        text=answer.text if answer else header.text,
+        seq=int(seq),
+        in_reply_to=header.in_reply_to,
+        created_at_ms=header.created_at_ms,
+        request_id=header.request_id,
+        answer=answer,
+    )
+
+
+def decode_turn(question: bytes, reply: bytes) -> Turn:
+    """An exchange that is over, from its two messages."""
+    asked, said = decode_message(question), decode_message(reply)
+    answer = said.answer
+    return Turn(
+        question=asked.text,
+        answer=said.text,
+        entry_id=answer.sources[0].entry_id if answer and answer.sources else None,
+        topic=answer.sources[0].title if answer and answer.sources and answer.decision is Decision.ANSWER else "",
+        choices=tuple(choice.question for choice in answer.choices) if answer else (),
+    )
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """An answer as JSON without line breaks."""
+    return _json.encode(answer)
+
+
+def decode_answer(record: bytes) -> Answer:
+    """An answer; raises msgspec.DecodeError for anything else."""
+    return _answer_decoder.decode(record)
+
+
+def encode_explanation(explanation: Explanation) -> bytes:
+    """An explanation as JSON without line breaks."""
+    return _json.encode(explanation)
+
+
+def decode_explanation(record: bytes) -> Explanation:
+    """An explanation; raises msgspec.DecodeError for anything else."""
+    return _explanation_decoder.decode(record)
+
+
+def encode_job(job: Job) -> bytes:
+    """A job as JSON without line breaks."""
+    return _json.encode(job)
+
+
+def decode_job(record: bytes) -> Job:
+    """A job; raises msgspec.DecodeError for anything else."""
+    return _job_decoder.decode(record)
