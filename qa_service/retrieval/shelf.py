@@ -1,0 +1,148 @@
+"""One collection of a snapshot (the FAQ, or the passages): both legs, fusion and rerank. It knows no decision.
+
+Each leg proposes rows (one row a wording); both scores are then computed for every candidate's rows, so that fusion
+never guesses a missing one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_service.domain.hit import Hit, Ranking
+from qa_service.domain.stopwatch import Stopwatch
+from qa_service.retrieval.calibration import Calibration
+from qa_service.retrieval.entries import EntryTable, row_texts
+from qa_service.retrieval.fusion import fuse
+from qa_service.retrieval.keyword import KeywordIndex
+from qa_service.retrieval.rerank import Candidate, Reranker, probabilities
+from qa_service.retrieval.tokens import Tokeniser
+from qa_service.retrieval.vectors import VectorIndex
+
+_PROPOSED_ROWS = 64  # by each leg
+_CANDIDATES = 48  # entries that are scored exactly
+RERANKED = 20  # entries that get the second look
+_ROWS_PER_ENTRY = 32  # of an entry with more wordings, the proposed ones come first
+
+Rows = NDArray[np.int64]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """The opened files of one collection, with what searches them. `clock` tells (aware) when a question is asked."""
+
+    entries: EntryTable
+    keyword: KeywordIndex
+    vectors: VectorIndex
+    tokeniser: Tokeniser
+    reranker: Reranker
+    calibration: Calibration
+    clock: Callable[[], datetime] = _utc_now
+
+    def rank(self, texts: Sequence[str], encoded: NDArray[np.float32], watch: Stopwatch) -> list[Ranking]:
+        """Rank the entries that are valid now for each text.
+
+        `encoded` holds the texts' vectors, float32 (texts, dimension); `watch` counts the stages.
+        """
+        if not len(self.entries):
+            return [Ranking() for _ in texts]
+        with watch("vectors"):
+            nearest = self.vectors.search(encoded, _PROPOSED_ROWS)
+        return [self._rank_one(text, encoded[i], nearest.rows[i], watch) for i, text in enumerate(texts)]
+
+    def _rank_one(
+        self, text: str, vector: NDArray[np.float32], nearest: NDArray[np.int32], watch: Stopwatch
+    ) -> Ranking:
+        with watch("keyword"):
+            tokens = self.tokeniser.tokens(text)
+            by_keyword = self.keyword.top(tokens, _PROPOSED_ROWS).rows
+        by_vector = nearest[nearest >= 0]
+        if not len(by_keyword) and not vector.any():
+            return Ranking()
+        with watch("fuse"):
+            hits, candidates = self._fuse(tokens, vector, _interleave(by_keyword, by_vector))
+        with watch("rerank"):
+            return self._rerank(text, hits, candidates)
+
+    def _fuse(
+        self, tokens: Sequence[str], vector: NDArray[np.float32], proposed: Rows
+    ) -> tuple[list[Hit], list[Candidate]]:
+        """Score every row of the proposed entries on both legs; give the entries, best fused first."""
+        rows, starts, entries = self._candidate_rows(proposed)
+        if not len(entries):
+            return [], []
+        best_possible = self.keyword.self_score(tokens)  # 0 or less where BM25 has nothing to say: in one or two rows
+        keyword = self.keyword.score_rows(tokens, rows.astype(np.int32)) / (
+            best_possible if best_possible > 0 else np.inf
+        )
+        fused = fuse(keyword.astype(np.float32), self.vectors.score_rows(vector, rows), starts, self.calibration.fusion)
+        hits, candidates = [], []
+        for place in np.lexsort((entries, -fused.score)).tolist():
+            position, score = int(entries[place]), float(fused.score[place])
+            entry = self.entries[position]
+            wording = row_texts(entry)[int(rows[fused.best_row[place]] - self.entries.first_rows[position])]
+            candidates.append(Candidate(entry=entry, wording=wording, fused=score))
+            hits.append(
+                Hit(
+                    entry=position,
+                    entry_id=entry.id,
+                    wording=wording,
+                    keyword=float(fused.keyword[place]),
+                    vector=float(fused.vector[place]),
+                    fused=score,
+                )
+            )
+        return hits, candidates
+
+    def _candidate_rows(self, proposed: Rows) -> tuple[Rows, Rows, Rows]:
+        """Give all rows of the first valid entries proposed, where each entry's begin, and the entries; all int64."""
+        first_rows = self.entries.first_rows
+        owners = self.entries.owners(proposed)
+        now = self.clock()
+        valid = (entry for entry in dict.fromkeys(owners.tolist()) if self.entries[entry].is_valid_at(now))
+        entries = list(islice(valid, _CANDIDATES))
+        groups = [np.empty(0, np.int64)]
+        for entry in entries:
+            own = np.arange(first_rows[entry], first_rows[entry + 1])
+            if len(own) > _ROWS_PER_ENTRY:
+                own = np.unique(np.concatenate([proposed[owners == entry], own])[:_ROWS_PER_ENTRY])
+            groups.append(own)
+        starts = np.cumsum([len(group) for group in groups[:-1]], dtype=np.int64)
+        return np.concatenate(groups), starts, np.array(entries, np.int64)
+
+    def _rerank(self, text: str, hits: list[Hit], candidates: list[Candidate]) -> Ranking:
+        scores = self.reranker.score(text, candidates[:RERANKED])
+        order = np.argsort(-scores, kind="stable")
+        chances = probabilities(scores[order], self.calibration.curve)
+        looked_at = [
+            _with_scores(hits[i], reranked=float(scores[i]), probability=float(chance))
+            for i, chance in zip(order.tolist(), chances.tolist(), strict=True)
+        ]
+        return Ranking(hits=(*looked_at, *hits[RERANKED:]))
+
+
+def _with_scores(hit: Hit, *, reranked: float, probability: float) -> Hit:
+    # dataclasses.replace() costs five times as much, and this runs for every candidate of every question
+    return Hit(
+        entry=hit.entry,
+        entry_id=hit.entry_id,
+        wording=hit.wording,
+        keyword=hit.keyword,
+        vector=hit.vector,
+        fused=hit.fused,
+        reranked=reranked,
+        probability=probability,
+    )
+
+
+def _interleave(one: NDArray[np.int32], other: NDArray[np.int32]) -> Rows:
+    """Give both rankings by turns, so that cutting the candidates cuts both legs alike."""
+    rank = np.concatenate([np.arange(len(one)), np.arange(len(other))])
+    return np.concatenate([one, other]).astype(np.int64)[np.argsort(rank, kind="stable")]

@@ -1,0 +1,148 @@
+"""An opened index snapshot: the FAQ shelf, the passage shelf, and the encoder they share. Read-only and immutable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from qa_service.domain.entry import Entry
+from qa_service.domain.errors import SnapshotError
+from qa_service.domain.explanation import ExplainedHit
+from qa_service.domain.hit import Hit, Ranking
+from qa_service.domain.stopwatch import Stopwatch
+from qa_service.retrieval.calibration import Calibration
+from qa_service.retrieval.canaries import check_canaries, read_canaries
+from qa_service.retrieval.encoder import Encoder
+from qa_service.retrieval.entries import EntryTable
+from qa_service.retrieval.explain import explain_hits
+from qa_service.retrieval.keyword import KeywordIndex
+from qa_service.retrieval.manifest import Manifest, read_manifest
+from qa_service.retrieval.rerank import LightReranker, Reranker
+from qa_service.retrieval.shelf import Shelf
+from qa_service.retrieval.tokens import Tokeniser
+from qa_service.retrieval.vectors import VectorIndex
+
+FAQ, PASSAGES = "faq", "passages"  # the shelves' folders
+CALIBRATION = "calibration.json"
+CUSTOM_WORDS = "words.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a worker answers from. Every answer names its `version`."""
+
+    manifest: Manifest
+    encoder: Encoder
+    calibration: Calibration
+    faq: Shelf
+    passages: Shelf
+
+    @property
+    def version(self) -> str:
+        """The version named by the manifest."""
+        return self.manifest.version
+
+    @property
+    def calibration_name(self) -> str:
+        """Where its weights and thresholds come from."""
+        return self.calibration.name
+
+    def rank_faq(self, texts: Sequence[str], watch: Stopwatch | None = None) -> list[Ranking]:
+        """Rank the FAQ entries for each text, best first. One batch: encoded and searched together."""
+        return self._rank(self.faq, texts, watch or Stopwatch())
+
+    def rank_passages(self, texts: Sequence[str], watch: Stopwatch | None = None) -> list[Ranking]:
+        """Rank the passages for each text, best first."""
+        return self._rank(self.passages, texts, watch or Stopwatch())
+
+    def _rank(self, shelf: Shelf, texts: Sequence[str], watch: Stopwatch) -> list[Ranking]:
+        if not texts or not len(shelf.entries):
+            return [Ranking() for _ in texts]
+        with watch("encode"):
+            encoded = self.encoder.encode(texts)
+        return shelf.rank(texts, encoded, watch)
+
+    def likeness(self, question: str, texts: Sequence[str]) -> list[float]:
+        """Give each text's cosine (-1 to 1) to a question."""
+        encoded = self.encoder.encode([question, *texts])
+        return [float(value) for value in encoded[1:] @ encoded[0]]
+
+    def tokens(self, text: str) -> tuple[str, ...]:
+        """Give the tokens that both keyword legs look for."""
+        return tuple(self.faq.tokeniser.tokens(text))
+
+    def explain_faq(self, text: str, hits: Sequence[Hit]) -> tuple[ExplainedHit, ...]:
+        """Give the numbers behind FAQ candidates."""
+        return explain_hits(self.faq, text, hits)
+
+    def explain_passages(self, text: str, hits: Sequence[Hit]) -> tuple[ExplainedHit, ...]:
+        """Give the numbers behind passages."""
+        return explain_hits(self.passages, text, hits)
+
+    def faq_entry(self, position: int) -> Entry:
+        """Give the FAQ entry at a hit's `entry`."""
+        return self.faq.entries[position]
+
+    def passage(self, position: int) -> Entry:
+        """Give the passage at a hit's `entry`."""
+        return self.passages.entries[position]
+
+
+def open_snapshot(folder: Path, encoder: Encoder, *, reranker: Reranker | None = None) -> Snapshot:
+    """Open a built snapshot; `reranker` replaces the light one.
+
+    Raises:
+        SnapshotError: a file is missing or damaged, the snapshot was built with another encoder or tokeniser, or a
+            canary question is not answered as it was at the build.
+    """
+    manifest = read_manifest(folder)
+    words = folder / CUSTOM_WORDS
+    tokeniser = Tokeniser(words if words.exists() else None)
+    _check_fit(manifest, encoder, tokeniser)
+    calibration = read_calibration(folder / CALIBRATION)
+    shelves = {name: open_shelf(folder / name, tokeniser, calibration, reranker) for name in (FAQ, PASSAGES)}
+    if reranker is None:  # another reranker may well prefer other entries
+        canaries = read_canaries(folder)
+        for name, shelf in shelves.items():
+            check_canaries(shelf, encoder, canaries.get(name, ()), manifest.created_at)
+    return Snapshot(
+        manifest=manifest, encoder=encoder, calibration=calibration, faq=shelves[FAQ], passages=shelves[PASSAGES]
+    )
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read a snapshot's fitted numbers; SnapshotError when they cannot be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Calibration)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SnapshotError(f"{path} cannot be read: {error}") from error
+
+
+def _check_fit(manifest: Manifest, encoder: Encoder, tokeniser: Tokeniser) -> None:
+    if manifest.encoder.fingerprint != encoder.fingerprint:
+        raise SnapshotError(
+            f"snapshot {manifest.version} was built with the encoder {manifest.encoder.name} "
+            f"({manifest.encoder.dimension} dimensions), and the service uses {encoder.name} "
+            f"({encoder.dimension} dimensions): set QA_ENCODER={manifest.encoder.name}, or build the index again"
+        )
+    if manifest.tokeniser != tokeniser.fingerprint:
+        raise SnapshotError(
+            f"snapshot {manifest.version} was built with another version of the tokeniser: build the index again"
+        )
+
+
+def open_shelf(folder: Path, tokeniser: Tokeniser, calibration: Calibration, reranker: Reranker | None = None) -> Shelf:
+    """Open one collection; `reranker` replaces the light one. Raises SnapshotError."""
+    if folder.name == PASSAGES:
+        calibration = replace(calibration, curve=calibration.passage_curve)
+    keyword = KeywordIndex.open(folder / "keyword")
+    light = LightReranker(tokens=tokeniser.tokens, weight=keyword.weight, weights=calibration.rerank)
+    return Shelf(
+        entries=EntryTable(folder),
+        keyword=keyword,
+        vectors=VectorIndex.open(folder / "vectors"),
+        tokeniser=tokeniser,
+        reranker=reranker or light,
+        calibration=calibration,
+    )
