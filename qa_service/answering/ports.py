@@ -1,0 +1,76 @@
+"""What answering needs from the rooms beside it; `main.py` joins them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from qa_service.domain.answer import Answer
+from qa_service.domain.entry import Entry
+from qa_service.domain.explanation import ExplainedHit
+from qa_service.domain.hit import Hit, Ranking
+from qa_service.domain.passage import Draft, Passage
+from qa_service.domain.stopwatch import Stopwatch
+
+Door = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs CPU work off the event loop, a bounded number of pieces at a time, and gives its result."""
+
+
+class Knowledge(Protocol):
+    """One immutable index snapshot: everything the bot knows, ranked for a question."""
+
+    @property
+    def version(self) -> str:
+        """The version that every answer from it names."""
+        ...
+
+    @property
+    def calibration_name(self) -> str:
+        """Where its weights and thresholds come from."""
+        ...
+
+    def rank_faq(self, texts: Sequence[str], watch: Stopwatch) -> list[Ranking]:
+        """Rank FAQ entries for each text, as one batch; `watch` counts the stages."""
+        ...
+
+    def rank_passages(self, texts: Sequence[str], watch: Stopwatch) -> list[Ranking]:
+        """Rank passages for each text, as one batch; `watch` counts the stages."""
+        ...
+
+    def tokens(self, text: str) -> tuple[str, ...]:
+        """Give the tokens that the keyword leg looks for."""
+        ...
+
+    def explain_faq(self, text: str, hits: Sequence[Hit]) -> tuple[ExplainedHit, ...]:
+        """Give the numbers behind FAQ candidates."""
+        ...
+
+    def explain_passages(self, text: str, hits: Sequence[Hit]) -> tuple[ExplainedHit, ...]:
+        """Give the numbers behind passages."""
+        ...
+
+    def faq_entry(self, position: int) -> Entry:
+        """Give the FAQ entry of a hit."""
+        ...
+
+    def passage(self, position: int) -> Entry:
+        """Give the passage of a hit."""
+        ...
+
+
+class Generator(Protocol):
+    """Makes a text from passages, or nothing when they do not answer."""
+
+    def generate(self, question: str, passages: Sequence[Passage]) -> Draft | None:
+        """Write a text that rests on the passages alone."""
+        ...
+
+
+class AnswerCache(Protocol):
+    """Exact answers to questions asked a moment ago."""
+
+    async def get_many(self, asked: Sequence[tuple[str, str]]) -> list[Answer | None]:
+        """Look up (cache key, normalised question) pairs; None for each miss."""
+        ...
+
+    async def put_many(self, kept: Sequence[tuple[str, str, Answer]]) -> None:
+        """Keep answers, given as (cache key, normalised question, answer), for as long as each may be given."""
+        ...
