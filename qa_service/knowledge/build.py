@@ -1,0 +1,121 @@
+"""From sources to a snapshot: read, check, encode, index, mark, move into place. It activates nothing by itself."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_service.domain.entry import Entry, EntryKind
+from qa_service.domain.errors import KnowledgeError
+from qa_service.knowledge.progress import progress
+from qa_service.knowledge.read import source_files
+from qa_service.knowledge.report import Reading
+from qa_service.knowledge.versions import Versions
+from qa_service.retrieval.calibration import Calibration
+from qa_service.retrieval.canaries import pick_canaries, write_canaries
+from qa_service.retrieval.encoder import Encoder
+from qa_service.retrieval.entries import row_texts, write_entries
+from qa_service.retrieval.keyword_build import build_keyword
+from qa_service.retrieval.manifest import EncoderMark, Manifest, hash_file, write_manifest
+from qa_service.retrieval.snapshot import CALIBRATION, CUSTOM_WORDS, FAQ, PASSAGES, open_shelf
+from qa_service.retrieval.tokens import Tokeniser
+from qa_service.retrieval.vectors import build_vectors
+
+_ENCODED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a snapshot is made with, beside its entries."""
+
+    encoder: Encoder
+    custom_words: Path | None = None
+    calibration: Calibration = field(default_factory=Calibration)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A finished snapshot: its version, and how many entries, passages and wordings it holds."""
+
+    version: str
+    entries: int
+    passages: int
+    wordings: int
+
+
+def build(reading: Reading, sources: Sequence[Path], versions: Versions, recipe: Recipe) -> Built:
+    """Build a snapshot of what was read from `sources`, beside the versions that exist.
+
+    Raises:
+        KnowledgeError: nothing was read, or the custom dictionary cannot be.
+        SnapshotError: the folder cannot be written.
+    """
+    if not reading.entries:
+        raise KnowledgeError("the sources hold no usable entry: an index of nothing is not built")
+    marks = {source.name: hash_file(source.path) for source in source_files(sources)}
+    version = versions.new_version(_digest(marks.values()))
+    faq = [entry for entry in reading.entries if entry.kind is EntryKind.FAQ]
+    passages = [entry for entry in reading.entries if entry.kind is EntryKind.PASSAGE]
+    tokeniser = Tokeniser(recipe.custom_words)
+    with versions.staging(version) as folder:
+        if recipe.custom_words:
+            shutil.copyfile(recipe.custom_words, folder / CUSTOM_WORDS)
+        kind = build_shelf(faq, folder / FAQ, tokeniser, recipe.encoder)
+        build_shelf(passages, folder / PASSAGES, tokeniser, recipe.encoder)
+        created_at = datetime.now(UTC)
+        set_calibration(folder, recipe.calibration, tokeniser, recipe.encoder, created_at)
+        wordings = sum(len(entry.wordings) for entry in faq)
+        manifest = Manifest(
+            kb=versions.kb,
+            version=version,
+            created_at=created_at,
+            counts={"entries": len(faq), "passages": len(passages), "wordings": wordings},
+            encoder=EncoderMark(
+                name=recipe.encoder.name, dimension=recipe.encoder.dimension, fingerprint=recipe.encoder.fingerprint
+            ),
+            tokeniser=tokeniser.fingerprint,
+            vector_kind=kind,
+            calibration=recipe.calibration.name,
+            sources=marks,
+        )
+        write_manifest(folder, manifest)
+    return Built(version=version, entries=len(faq), passages=len(passages), wordings=wordings)
+
+
+def set_calibration(
+    folder: Path, calibration: Calibration, tokeniser: Tokeniser, encoder: Encoder, moment: datetime
+) -> None:
+    """Write the fitted numbers beside built shelves, and the canary questions, whose answers depend on them.
+
+    `moment` (aware) is the snapshot's time of making.
+    """
+    (folder / CALIBRATION).write_bytes(msgspec.json.format(msgspec.json.encode(calibration), indent=1))
+    shelves = {name: open_shelf(folder / name, tokeniser, calibration) for name in (FAQ, PASSAGES)}
+    write_canaries(folder, {name: pick_canaries(shelf, encoder, moment) for name, shelf in shelves.items()})
+
+
+def build_shelf(entries: Sequence[Entry], folder: Path, tokeniser: Tokeniser, encoder: Encoder) -> str:
+    """Write one collection: its entries, its keyword leg and its vectors, one row a wording. Gives the vector kind."""
+    folder.mkdir()
+    for name in ("keyword", "vectors"):
+        (folder / name).mkdir()
+    texts = [text for entry in entries for text in row_texts(entry)]
+    write_entries(entries, folder)
+    build_keyword([tokeniser.tokens(text) for text in progress(texts, "keywords")], folder / "keyword")
+    return str(build_vectors(_encode(texts, encoder), folder / "vectors"))
+
+
+def _encode(texts: Sequence[str], encoder: Encoder) -> NDArray[np.float32]:
+    blocks = [texts[i : i + _ENCODED_AT_ONCE] for i in range(0, len(texts), _ENCODED_AT_ONCE)]
+    encoded = [encoder.encode(block) for block in progress(blocks, "vectors")]
+    return np.concatenate(encoded) if encoded else np.zeros((0, encoder.dimension), dtype=np.float32)
+
+
+def _digest(marks: Iterable[str]) -> str:
+    return hashlib.sha256("".join(sorted(marks)).encode()).hexdigest()
