@@ -1,0 +1,83 @@
+"""Stateless questions: no session, no log; the same queue, the same answer, and an end to waiting."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from qa_service.conversation.ports import ActiveIndex, Bells, Inquiries
+from qa_service.domain.answer import Answer
+from qa_service.domain.context import is_cacheable
+from qa_service.domain.errors import AnswerLate, IndexUnavailable
+from qa_service.domain.explanation import Explanation
+from qa_service.domain.saying import Inquiry
+from qa_service.domain.snowflake import wall_clock_ms
+from qa_service.domain.text import check_question, normalise
+
+_READ_AGAIN_S = 1.0
+Reply = TypeVar("Reply", Answer, Explanation)
+
+
+class InquiryDesk:
+    """Takes one question, gives one answer, remembers nothing."""
+
+    def __init__(self, *, inquiries: Inquiries, bells: Bells, index: ActiveIndex, next_id: Callable[[], str]) -> None:
+        self._inquiries = inquiries
+        self._bells = bells
+        self._index = index
+        self._next_id = next_id
+
+    async def ask(self, text: object, *, locale: str, request_id: str, wait_s: float) -> Answer:
+        """Answer a question within `wait_s` seconds.
+
+        Raises:
+            InvalidInput: the text is no question.
+            IndexUnavailable: no worker has an index.
+            AnswerLate: nobody answered in time; the question is forgotten.
+        """
+        checked = self._checked(text)
+        normalised = normalise(checked)
+        cache_key = self._index.cache_key(locale, normalised) if is_cacheable(checked) else ""
+        if cache_key and (cached := await self._inquiries.cached(cache_key, normalised)):
+            return cached
+        inquiry = Inquiry(
+            job_id=self._next_id(),
+            text=checked,
+            locale=locale,
+            request_id=request_id,
+            expires_at_ms=wall_clock_ms() + int(wait_s * 1000),
+            cache_key=cache_key,
+            normalised=normalised,
+        )
+        return await self._await_reply(inquiry, self._inquiries.reply, wait_s)
+
+    async def explain(self, text: object, *, locale: str, request_id: str, wait_s: float) -> Explanation:
+        """Answer a question past the cache, and tell every number that led to the answer; raises as `ask` does."""
+        checked = self._checked(text)
+        inquiry = Inquiry(
+            job_id=self._next_id(),
+            explain=True,
+            text=checked,
+            locale=locale,
+            request_id=request_id,
+            expires_at_ms=wall_clock_ms() + int(wait_s * 1000),
+            normalised=normalise(checked),  # decides whether a canary version answers
+        )
+        return await self._await_reply(inquiry, self._inquiries.explanation, wait_s)
+
+    def _checked(self, text: object) -> str:
+        checked = check_question(text)
+        if not self._index.version:
+            raise IndexUnavailable("no worker has loaded an index yet", retry_after_s=5)
+        return checked
+
+    async def _await_reply(
+        self, inquiry: Inquiry, read: Callable[[str], Awaitable[Reply | None]], wait_s: float
+    ) -> Reply:
+        ends = time.monotonic() + wait_s
+        async with self._bells.listen(inquiry.job_id) as bell:
+            await self._inquiries.submit(inquiry)
+            while (left_s := ends - time.monotonic()) > 0:
+                await bell.wait(min(_READ_AGAIN_S, left_s))
+                if reply := await read(inquiry.job_id):
+                    return reply
+        raise AnswerLate(f"no worker answered within {wait_s:g} s")
