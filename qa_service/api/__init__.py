@@ -1,0 +1,1 @@
+"""HTTP: routes, envelopes, negotiation, tokens. It knows no index and no Redis command."""

@@ -1,0 +1,98 @@
+"""The OpenAPI document says what there is, and its page asks nobody else."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from qa_service.api.app import ROUTES
+from qa_service.api.openapi import CODES
+
+METHODS = {"get", "post", "patch", "put", "delete"}
+
+
+@pytest.fixture(scope="module")
+def document(client: httpx.Client) -> dict[str, Any]:
+    response = client.get("/schema/openapi.json")
+    assert response.status_code == 200
+    return dict(response.json())
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        yield from ((path, method, item[method]) for method in METHODS & item.keys())
+
+
+def test_it_is_openapi_3_1_with_all_that_an_operation_needs(document: dict[str, Any]) -> None:
+    assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
+    assert {"title", "version"} <= document["info"].keys()
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    for path, _, operation in operations(document):
+        in_path = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
+        assert in_path == set(re.findall(r"{(\w+)}", path))
+        assert all(response["description"] for response in operation["responses"].values())
+        assert {tag["name"] for tag in document["tags"]} >= set(operation["tags"])
+        schemes = document["components"]["securitySchemes"]
+        assert all(name in schemes for one in operation.get("security", []) for name in one)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    for reference in re.findall(r"'\$ref': '#/([^']+)'", str(document)):
+        place: Any = document
+        for step in reference.split("/"):
+            place = place[step]
+
+
+def test_it_names_every_route(document: dict[str, Any]) -> None:
+    described = {(re.sub(r"{(\w+)}", "{}", path), method.upper()) for path, method, _ in operations(document)}
+    served = {
+        (re.sub(r"{\w+:str}", "{}", path), method)
+        for route in ROUTES
+        for path in route.paths
+        for method in route.http_methods
+    }
+    assert described == served
+
+
+def test_every_error_lists_its_codes(document: dict[str, Any]) -> None:
+    listed: set[str] = set()
+    for path, method, operation in operations(document):
+        errors = {status: body for status, body in operation["responses"].items() if status >= "400"}
+        for status, body in errors.items():
+            error = body["content"]["application/json"]["schema"]["properties"]["errors"]["items"]
+            assert error["properties"]["code"]["enum"] == list(CODES[int(status)]), (path, method, status)
+        listed |= errors.keys()
+    assert listed == {str(status) for status in CODES}
+
+
+def test_asking_is_described_with_its_wait_its_key_and_its_placeholder(document: dict[str, Any]) -> None:
+    asked = document["paths"]["/api/v1/bot/sessions/{sid}/messages"]["post"]
+    assert {one["name"] for one in asked["parameters"]} == {"sid", "Prefer", "Idempotency-Key"}
+    assert {"201", "202", "400", "401", "404", "413", "415", "422", "429", "503"} == asked["responses"].keys()
+    assert {"Location", "Idempotent-Replayed"} <= asked["responses"]["201"]["headers"].keys()
+    assert {"Location", "Retry-After"} <= asked["responses"]["202"]["headers"].keys()
+
+
+def test_what_comes_back_is_described_as_a_document(document: dict[str, Any]) -> None:
+    for _, _, operation in operations(document):
+        for status, body in operation["responses"].items():
+            if status < "300":
+                assert "data" in body["content"]["application/json"]["schema"]["properties"]
+
+
+@pytest.mark.parametrize("path", ["/schema", "/schema/"])
+def test_the_page_loads_nothing_from_elsewhere(client: httpx.Client, path: str) -> None:
+    page = client.get(path)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.findall(r"""<link|<img|\ssrc=|\shref=|@import|url\(|https?://|fetch\(["'`]""", page.text)
+    assert "__SCHEMA__" not in page.text
+    assert "innerHTML" not in page.text
+    assert '"/api/v1/bot/answers"' in page.text
+
+
+def test_the_page_cannot_be_ended_by_what_it_shows(client: httpx.Client) -> None:
+    assert client.get("/schema").text.count("</script>") == 1
