@@ -1,0 +1,77 @@
+"""serve, api, worker: the verbs that run until they are stopped."""
+
+import asyncio
+import os
+import signal
+
+import click
+
+from qa_service.cli.group import run, settings_in_force, verbs
+from qa_service.logs import configure_logs
+from qa_service.main import furnished, redis_address, run_worker, versions_of
+from qa_service.serve import serve
+
+_PARENT_LOOK_S = 0.5
+
+
+@verbs.command("serve")
+@click.option("--host", default=None, help="address to bind (QA_HOST)")
+@click.option("--port", type=int, default=None, help="port to bind, 0 for a free one (QA_PORT)")
+def serve_command(host: str | None, port: int | None) -> None:
+    """Run a private Redis (unless QA_REDIS_URL names one), an API process and a worker process."""
+    settings = settings_in_force(host=host, port=port)
+    configure_logs(settings.log_level, process="serve")
+    if versions_of(settings).active() is None:
+        click.echo(
+            f"No index of {settings.knowledge_base!r} is active yet; see `qa-service index build --help`.", err=True
+        )
+    run(serve(settings, _announce))
+
+
+@verbs.command("api")
+@click.option("--parent", type=int, default=0, help="end when this process does")
+def api_command(parent: int) -> None:
+    """Run one API process against QA_REDIS_URL."""
+    # Only this process needs an HTTP server.
+    from qa_service.http_server import run_http  # noqa: PLC0415
+
+    settings = settings_in_force()
+    redis_address(settings)  # refused here in one line, rather than by a server that has half started
+    configure_logs(settings.log_level, process="api")
+    run_http(lambda: furnished(settings), host=settings.host, port=settings.port, parent=parent)
+
+
+@verbs.command("worker")
+@click.option("--parent", type=int, default=0, help="end when this process does")
+def worker_command(parent: int) -> None:
+    """Run one worker process against QA_REDIS_URL."""
+    settings = settings_in_force()
+    configure_logs(settings.log_level, process="worker")
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        watching = asyncio.create_task(_stop_with_parent(parent, stop))
+        await run_worker(settings, stop)
+        watching.cancel()
+
+    run(work())
+
+
+async def _stop_with_parent(parent: int, stop: asyncio.Event) -> None:
+    while parent and os.getppid() == parent:  # noqa: ASYNC110  # a parent that dies wakes nobody
+        await asyncio.sleep(_PARENT_LOOK_S)
+    if parent:
+        stop.set()
+
+
+def _announce(url: str) -> None:
+    click.echo(
+        f"""
+qa_service answers at {url} (API description: {url}/schema). Try:
+
+  curl -s {url}/api/v1/bot/answers -H 'Content-Type: application/json' -d '{{"text": "怎么退货"}}'
+
+Ctrl-C stops it."""
+    )

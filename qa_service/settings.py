@@ -1,0 +1,123 @@
+"""What is switched on: one typed value from `QA_…` variables over a TOML file over defaults. It opens nothing.
+
+An unknown key is an error, because a misspelt setting that is silently ignored is found in production. A secret can
+be read from a file: `QA_REDIS_URL_FILE` names one that holds QA_REDIS_URL.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from qa_service.domain.errors import SettingsError
+
+_PREFIX = "QA_"
+_CONFIG = "QA_CONFIG"  # names the TOML file
+_DEFAULT_FILE = "qa_service.toml"
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default and its unit."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, str_strip_whitespace=True
+    )
+
+    host: str = Field("127.0.0.1", description="address to bind")
+    port: int = Field(8000, ge=0, le=65535, description="port to bind; 0: any free one")
+    state_dir: Path = Field(Path("var"), description="folder of the private Redis and other state")
+    indexes_dir: Path = Field(Path("indexes"), description="folder of the index snapshots")
+    knowledge_base: str = Field(
+        "shop", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="which knowledge base answers"
+    )
+    redis_url: SecretStr | None = Field(None, description="a Redis to use; none: a private one is started")
+    redis_partitions: int = Field(1, ge=1, le=1024, description="hash slots that sessions are spread over")
+    encoder: str = Field("builtin", description="encoder to build indexes with: builtin, or a model's name or path")
+    reranker: str = Field("light", description="light, or the name or path of a cross-encoder")
+    custom_words: Path | None = Field(None, description="dictionary file: a word a line, its frequency optional")
+    queue_cap: int = Field(10_000, ge=1, description="waiting questions at most; more are refused with 503")
+    batch: int = Field(64, ge=1, le=1024, description="questions a worker takes at once")
+    claim_idle_ms: int = Field(
+        5_000, ge=100, description="milliseconds after which another worker takes over a question"
+    )
+    canary: str = Field("", description="VERSION:N%: a share of the questions that another index version answers")
+    shadow: str = Field("", description="VERSION of an index that answers every question too, unheard")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _has_a_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(_REDIS_SCHEMES):
+            message = f"must begin with {', '.join(_REDIS_SCHEMES)}"  # never the value: it may hold a password
+            raise ValueError(message)
+        return url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic-settings names them all
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let variables win over the file, and the file over defaults."""
+        file = Path(os.environ.get(_CONFIG, _DEFAULT_FILE))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    def masked(self) -> dict[str, Any]:
+        """Give every setting as text, secrets as asterisks."""
+        return {name: str(value) for name, value in self.model_dump().items()}
+
+
+def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  # whatever a setting's type is
+    """Read the settings; `overrides` win over everything.
+
+    Raises:
+        SettingsError: a key is unknown or a value makes no sense; the message names it.
+    """
+    _check_names(os.environ)
+    named = os.environ.get(_CONFIG)
+    if named and not Path(named).is_file():
+        raise SettingsError(f"{_CONFIG} names {named}, and there is no such file")
+    try:
+        return Settings(**(_from_files(os.environ) | overrides))
+    except (ValueError, OSError) as error:  # pydantic's ValidationError is a ValueError
+        raise SettingsError(_explained(error)) from error
+
+
+def _check_names(environment: Mapping[str, str]) -> None:
+    known = {_CONFIG} | {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    unknown = [
+        name
+        for name in environment
+        if name.startswith(_PREFIX) and name not in known and name.removesuffix("_FILE") not in known
+    ]
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(sorted(unknown))}; `qa-service config` lists all")
+
+
+def _from_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """Read the settings whose value lies in a file of its own."""
+    given: dict[str, str] = {}
+    for field in Settings.model_fields:
+        name = f"{_PREFIX}{field.upper()}_FILE"
+        if name in environment:
+            try:
+                given[field] = Path(environment[name]).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{name} names a file that cannot be read: {error}") from error
+    return given
+
+
+def _explained(error: ValueError | OSError) -> str:
+    if not isinstance(error, ValidationError):
+        return f"the settings file cannot be read: {error}"
+    return "; ".join(
+        f"{_PREFIX}{'_'.join(map(str, detail['loc'])).upper()}: {detail['msg']}"
+        for detail in error.errors(include_url=False, include_input=False)
+    )
