@@ -19,8 +19,8 @@ class FusionWeights:
 class RerankWeights:
     """What each sign is worth beside the fused score (weight 1). Shares are of idf mass, 0 to 1.
 
-    The first two were chosen on nine sets of open questions (docs/decisions/0006-fusion.md); the signs of the rest are
-    plain, and their sizes cautious.
+    The first two were chosen on nine sets, the demo's own questions among them (docs/decisions/0006-fusion.md); the
+    signs of the rest are plain, and their sizes cautious.
     """
 
     wordings_cover: float = 0.05  # of the question, the share found in any wording of the entry
