@@ -6,10 +6,9 @@ is a convex sum of BM25 (over the question's own score) and the cosine; its keyw
 """
 
 import json
-import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,62 +16,19 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_service.domain.entry import Entry, EntryKind
-from qa_service.knowledge.evaluate import LabelledQuestion, read_questions
-from qa_service.knowledge.read import read_sources
+from benchmarks._sets import Set, demo_sets, read_set, real_sets
+from qa_service.knowledge.evaluate import LabelledQuestion
 from qa_service.retrieval.encoder import Encoder, open_encoder
 from qa_service.retrieval.keyword import KeywordIndex
 from qa_service.retrieval.keyword_build import build_keyword
 from qa_service.retrieval.tokens import Tokeniser
 
-ROOT = Path(__file__).parents[1]
 QUESTION = "how often does the built-in encoder find the right entry, alone and beside BM25?"
-RESULT = ROOT / "benchmarks" / "results" / "encoder.json"
+RESULT = Path(__file__).parent / "results" / "encoder.json"
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-TEN_WORDINGS = 10
 
-Wanted = Callable[[LabelledQuestion], bool]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Set:
-    """Labelled questions and the entries they ask for; `wordings` of an entry at most (0: all)."""
-
-    name: str
-    entries: Path
-    questions: Path
-    wanted: Wanted = lambda _: True
-    locale: str = ""
-    wordings: int = 0
-
-
-def demo_sets() -> list[Set]:
-    shop, questions = ROOT / "data" / "shop", ROOT / "data" / "evaluation"
-    return [
-        Set(name=f"shop_{locale}", entries=shop, questions=questions / f"questions.{locale}.jsonl", locale=locale)
-        for locale in ("zh", "en")
-    ]
-
-
-def real_sets(data: Path) -> list[Set]:
-    def of(name: str, folder: str = "open", label: str = "", wanted: Wanted = lambda _: True, wordings: int = 0) -> Set:
-        at = data / folder
-        entries, questions = at / f"{name}.faq.jsonl.gz", at / f"{name}.queries.jsonl.gz"
-        return Set(name=label or name, entries=entries, questions=questions, wanted=wanted, wordings=wordings)
-
-    return [
-        of("zh_alicloud", label="zh_alicloud_variants", wanted=lambda one: one.kind == "zh-variant"),
-        of("zh_alicloud", label="zh_alicloud_by_english", wanted=lambda one: one.kind == "en-parallel"),
-        of("zh_medical"),
-        of("zh_chitchat"),
-        of("en_clinc150", wordings=TEN_WORDINGS),
-        of("en_banking77", wordings=TEN_WORDINGS),
-        of("en_hwu64", wordings=TEN_WORDINGS),
-        of("en_covidfaq"),
-        of("zh_ant_atec", "evaluate"),
-        of("zh_covid", "evaluate"),
-        of("zh_cic", "evaluate"),
-    ]
+# Sets that ask for more than an encoder, or for the same with another base: quality.py measures them.
+ELSEWHERE = {"en_banking77_held_out", "en_banking77_all", "en_clinc150_all"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,26 +43,15 @@ class Case:
 
 
 def read_case(one: Set, cap: int) -> Case:
-    entries = [entry for entry in read_sources([one.entries]).entries if entry.kind is EntryKind.FAQ]
-    if one.locale:
-        entries = [entry for entry in entries if is_chinese(entry) == (one.locale == "zh")]
-    found = [q for q in read_questions(one.questions) if q.right and not q.context and one.wanted(q)]
-    # Test rows are kept aside; what has no dev rows is an evaluation set, of which all may be measured.
-    dev = [q for q in found if q.split == "dev"] or [q for q in found if q.split != "test"]
-    random.Random(1).shuffle(dev)
-    wordings = [list(entry.wordings)[: one.wordings or None] for entry in entries]
-    rows = [wording for each in wordings for wording in each]
+    read = read_set(one, cap)
+    rows = [wording for entry in read.entries for wording in entry.wordings]
     return Case(
         rows=rows,
-        entry_of=np.repeat(np.arange(len(entries)), [len(each) for each in wordings]),
-        questions=dev[:cap],
-        ids=[entry.id for entry in entries],
-        keyword=keyword_scores(rows, [question.query for question in dev[:cap]]),
+        entry_of=np.repeat(np.arange(len(read.entries)), [len(entry.wordings) for entry in read.entries]),
+        questions=list(read.questions),
+        ids=[entry.id for entry in read.entries],
+        keyword=keyword_scores(rows, [question.query for question in read.questions]),
     )
-
-
-def is_chinese(entry: Entry) -> bool:
-    return any("\u4e00" <= character <= "\u9fff" for character in entry.question)
 
 
 def keyword_scores(rows: Sequence[str], questions: Sequence[str]) -> NDArray[np.float32]:
@@ -172,7 +117,8 @@ def main(data: Path | None, out: Path, cap: int, names: tuple[str, ...]) -> None
     encoders = [open_encoder(name) for name in names]
     figures: dict[str, dict[str, object]] = {}
     cases: dict[str, Case] = {}
-    for one in [*demo_sets(), *(real_sets(data) if data is not None and present else [])]:
+    real = [one for one in real_sets(data) if one.name not in ELSEWHERE] if data is not None and present else []
+    for one in [*demo_sets(), *real]:
         cases[one.name] = case = read_case(one, cap)
         found = {encoder.name: measure(case, encoder) for encoder in encoders}
         figures[one.name] = {"entries": len(case.ids), "questions": len(case.questions), **found}

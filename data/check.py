@@ -20,6 +20,7 @@ from qa_service.domain.text import check_question, normalise
 DATA = Path(__file__).parent
 LOCALE = "zh-CN"  # of an entry that names none: the shop speaks Chinese first
 ARTICLE_FIELDS = ("id", "title", "locale", "tags")
+TRAP = "trap-"  # begins the kind of a trap question
 FENCE = "---"  # stands above and below an article's front matter
 
 Row = TypeVar("Row")
@@ -46,7 +47,8 @@ class LabelledQuestion:
     """A customer's question, the entry that answers it (None: no entry does), and what it tries.
 
     `article` is the id of the article that answers where no entry does; None when no article does either. `context`
-    holds what was asked before in the same session, oldest first.
+    holds what was asked before in the same session, oldest first. A question of a trap pair names the pair's number
+    and the entry of the other one, its `sibling`.
     """
 
     place: str
@@ -55,6 +57,8 @@ class LabelledQuestion:
     kind: str
     article: str | None
     context: tuple[str, ...]
+    sibling: str | None
+    pair: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,7 @@ def check(folder: Path) -> list[str]:
         *_repeated_wordings(data),
         *_contradictory_siblings(data),
         *_unresolved_labels(data),
+        *_broken_pairs(data),
         *_leaked_questions(data),
         *_missed_minimums(data),
     ]
@@ -116,19 +121,30 @@ def count(data: DemoData) -> list[Count]:
     """The numbers that matter, with their minimums, then the questions by kind."""
     languages = Counter((row.entry.locale or LOCALE)[:2] for row in data.entries)
     kinds = Counter(question.kind for question in data.questions)
+    asked = Counter(_group(question) for question in data.questions)
     return [
-        Count(what="Chinese entries", number=languages["zh"], at_least=80),
-        Count(what="English entries", number=languages["en"], at_least=40),
-        Count(what="entries with not_for", number=sum(bool(row.entry.not_for) for row in data.entries), at_least=10),
-        Count(what="articles", number=len(data.articles), at_least=5),
-        Count(what="questions", number=len(data.questions), at_least=150),
+        Count(what="Chinese entries", number=languages["zh"], at_least=300),
+        Count(what="English entries", number=languages["en"], at_least=150),
+        Count(what="entries with not_for", number=sum(bool(row.entry.not_for) for row in data.entries), at_least=60),
+        Count(what="articles", number=len(data.articles), at_least=20),
+        *(
+            Count(what=f"questions in {name}", number=asked[key], at_least=at_least)
+            for key, name, at_least in (("zh", "Chinese", 600), ("en", "English", 300))
+        ),
+        Count(what="trap questions", number=asked["trap"], at_least=400),
         Count(
             what="questions without entry",
             number=sum(question.faq_id is None for question in data.questions),
-            at_least=40,
+            at_least=150,
         ),
         *(Count(what=f"questions: {kind}", number=number) for kind, number in sorted(kinds.items())),
     ]
+
+
+def _group(question: LabelledQuestion) -> str:
+    if question.kind.startswith(TRAP):
+        return "trap"
+    return "zh" if any("\u4e00" <= character <= "\u9fff" for character in question.query) else "en"
 
 
 def _lines(path: Path, folder: Path) -> Iterator[tuple[str, str]]:
@@ -169,6 +185,13 @@ def _optional_text(row: dict[str, object], name: str) -> str | None:
     return None if row.get(name) is None else _text(row, name)
 
 
+def _optional_number(row: dict[str, object], name: str) -> int | None:
+    value = row.get(name)
+    if value is not None and not isinstance(value, int):
+        raise KnowledgeError(f"{name} is no whole number")
+    return value
+
+
 def _texts(row: dict[str, object], name: str) -> tuple[str, ...]:
     value = row.get(name)
     if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
@@ -201,6 +224,8 @@ def _question(place: str, text: str) -> LabelledQuestion:
         kind=_text(row, "kind"),
         article=_optional_text(row, "article"),
         context=_texts(row, "context") if "context" in row else (),
+        sibling=_optional_text(row, "sibling"),
+        pair=_optional_number(row, "pair"),
     )
 
 
@@ -253,6 +278,17 @@ def _unresolved_labels(data: DemoData) -> Iterator[str]:
             yield f"{question.place}: there is no entry {question.faq_id}"
         if question.article is not None and question.article not in article_ids:
             yield f"{question.place}: there is no article {question.article}"
+
+
+def _broken_pairs(data: DemoData) -> Iterator[str]:
+    """Of a trap pair, both questions are there, and each names the other's entry as its sibling."""
+    pairs: dict[tuple[str, int], list[LabelledQuestion]] = {}
+    for question in data.questions:
+        if question.pair is not None:
+            pairs.setdefault((question.place.partition(":")[0], question.pair), []).append(question)
+    for (_, number), pair in pairs.items():
+        if len(pair) != 2 or {(one.faq_id, one.sibling) for one in pair} != {(one.sibling, one.faq_id) for one in pair}:
+            yield f"{pair[0].place}: pair {number} is not two questions that name each other's entry as sibling"
 
 
 def _leaked_questions(data: DemoData) -> Iterator[str]:

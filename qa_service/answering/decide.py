@@ -23,7 +23,7 @@ _ASKS_FOR_HUMAN = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Probabilities (0 to 1) at which the bot answers, asks back, or quotes passages."""
+    """Chances (0 to 1) at which the bot answers (this entry does), asks back (some entry does) or quotes passages."""
 
     answer: float
     clarify: float
@@ -56,10 +56,10 @@ def decide(ranking: Ranking, policy: Policy) -> Verdict:
     if best.probability >= policy.answer:
         reason = f"probability {best.probability:.2f} reaches {policy.answer:.2f}"
         return Verdict(decision=Decision.ANSWER, hits=(best,), reason=reason)
-    if best.probability >= policy.clarify:
-        reason = f"probability {best.probability:.2f} lies between {policy.clarify:.2f} and {policy.answer:.2f}"
+    if ranking.in_scope >= policy.clarify:
+        reason = f"some entry answers with {ranking.in_scope:.2f}, this one with {best.probability:.2f}"
         return Verdict(decision=Decision.CLARIFY, hits=_choices(ranking), reason=reason)
-    reason = f"best probability {best.probability:.2f} is below {policy.clarify:.2f}"
+    reason = f"that any entry answers has a chance of {ranking.in_scope:.2f}, below {policy.clarify:.2f}"
     return Verdict(decision=Decision.NONE, hits=(), reason=reason)
 
 

@@ -25,9 +25,14 @@ def index() -> None:
 @index.command("build")
 @click.argument("sources", nargs=-1, required=True, type=PATH)
 @click.option("--strict", is_flag=True, help="fail when any row cannot be read")
+@click.option("--synonyms", type=PATH, default=None, help="equal terms, a group a line (else SOURCES/synonyms.txt)")
 @click.option("--activate/--no-activate", default=True, help="let the new version answer (default)")
-def index_build(sources: tuple[Path, ...], *, strict: bool, activate: bool) -> None:
-    """Build a new version from JSONL, CSV and Markdown files or folders of them."""
+def index_build(sources: tuple[Path, ...], *, strict: bool, synonyms: Path | None, activate: bool) -> None:
+    """Build a new version from JSONL, CSV and Markdown files or folders of them.
+
+    A folder may also hold synonyms.txt (`PLUS 会员 = 超级会员 = 金卡`, a group a line, the entries' own word first) and
+    words.txt (a word a line for the dictionary; QA_CUSTOM_WORDS names another).
+    """
     settings = settings_in_force()
     reading = read_sources(sources)
     for line in report_lines(reading):
@@ -35,7 +40,9 @@ def index_build(sources: tuple[Path, ...], *, strict: bool, activate: bool) -> N
     if strict:
         refuse_problems(reading.problems)
     versions = versions_of(settings)
-    built = build(reading, sources, versions, _recipe(settings, versions))
+    built = build(reading, sources, versions, replace(_recipe(settings, versions), synonyms=synonyms))
+    for path in built.word_files:
+        click.echo(f"with the words of {path}", err=True)
     if activate:
         versions.activate(built.version)
     click.echo(built.version)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,13 +18,23 @@ from qa_service.knowledge.progress import progress
 from qa_service.knowledge.read import source_files
 from qa_service.knowledge.report import Reading
 from qa_service.knowledge.versions import Versions
+from qa_service.knowledge.word_files import word_file
 from qa_service.retrieval.calibration import Calibration
 from qa_service.retrieval.canaries import pick_canaries, write_canaries
 from qa_service.retrieval.encoder import Encoder
 from qa_service.retrieval.entries import row_texts, write_entries
 from qa_service.retrieval.keyword_build import build_keyword
 from qa_service.retrieval.manifest import EncoderMark, Manifest, hash_file, write_manifest
-from qa_service.retrieval.snapshot import CALIBRATION, CUSTOM_WORDS, FAQ, PASSAGES, open_shelf
+from qa_service.retrieval.meanings import write_meanings
+from qa_service.retrieval.snapshot import (
+    CALIBRATION,
+    CUSTOM_WORDS,
+    FAQ,
+    PASSAGES,
+    SYNONYMS,
+    open_shelf,
+    reading_encoder,
+)
 from qa_service.retrieval.tokens import Tokeniser
 from qa_service.retrieval.vectors import build_vectors
 
@@ -32,28 +43,33 @@ _ENCODED_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What a snapshot is made with, beside its entries."""
+    """What a snapshot is made with, beside its entries.
+
+    Where `custom_words` or `synonyms` names no file, a `words.txt` or `synonyms.txt` in a source folder is taken.
+    """
 
     encoder: Encoder
     custom_words: Path | None = None
+    synonyms: Path | None = None
     calibration: Calibration = field(default_factory=Calibration)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """A finished snapshot: its version, and how many entries, passages and wordings it holds."""
+    """A finished snapshot: its version, how many entries, passages and wordings it holds, and its files of words."""
 
     version: str
     entries: int
     passages: int
     wordings: int
+    word_files: tuple[Path, ...] = ()
 
 
 def build(reading: Reading, sources: Sequence[Path], versions: Versions, recipe: Recipe) -> Built:
     """Build a snapshot of what was read from `sources`, beside the versions that exist.
 
     Raises:
-        KnowledgeError: nothing was read, or the custom dictionary cannot be.
+        KnowledgeError: nothing was read, or custom words or synonyms cannot be, or two source folders hold such a file.
         SnapshotError: the folder cannot be written.
     """
     if not reading.entries:
@@ -62,14 +78,19 @@ def build(reading: Reading, sources: Sequence[Path], versions: Versions, recipe:
     version = versions.new_version(_digest(marks.values()))
     faq = [entry for entry in reading.entries if entry.kind is EntryKind.FAQ]
     passages = [entry for entry in reading.entries if entry.kind is EntryKind.PASSAGE]
-    tokeniser = Tokeniser(recipe.custom_words)
+    custom_words = recipe.custom_words or word_file(sources, CUSTOM_WORDS)
+    synonyms = recipe.synonyms or word_file(sources, SYNONYMS)
+    tokeniser = Tokeniser(custom_words, synonyms)
+    encoder = reading_encoder(recipe.encoder, tokeniser)
+    given = {CUSTOM_WORDS: custom_words, SYNONYMS: synonyms}
+    word_files = {name: path for name, path in given.items() if path}
     with versions.staging(version) as folder:
-        if recipe.custom_words:
-            shutil.copyfile(recipe.custom_words, folder / CUSTOM_WORDS)
-        kind = build_shelf(faq, folder / FAQ, tokeniser, recipe.encoder)
-        build_shelf(passages, folder / PASSAGES, tokeniser, recipe.encoder)
+        for name, path in word_files.items():
+            shutil.copyfile(path, folder / name)
+        kind = build_shelf(faq, folder / FAQ, tokeniser, encoder)
+        build_shelf(passages, folder / PASSAGES, tokeniser, encoder)
         created_at = datetime.now(UTC)
-        set_calibration(folder, recipe.calibration, tokeniser, recipe.encoder, created_at)
+        set_calibration(folder, recipe.calibration, tokeniser, encoder, created_at)
         wordings = sum(len(entry.wordings) for entry in faq)
         manifest = Manifest(
             kb=versions.kb,
@@ -85,7 +106,13 @@ def build(reading: Reading, sources: Sequence[Path], versions: Versions, recipe:
             sources=marks,
         )
         write_manifest(folder, manifest)
-    return Built(version=version, entries=len(faq), passages=len(passages), wordings=wordings)
+    return Built(
+        version=version,
+        entries=len(faq),
+        passages=len(passages),
+        wordings=wordings,
+        word_files=tuple(word_files.values()),
+    )
 
 
 def set_calibration(
@@ -108,7 +135,10 @@ def build_shelf(entries: Sequence[Entry], folder: Path, tokeniser: Tokeniser, en
     texts = [text for entry in entries for text in row_texts(entry)]
     write_entries(entries, folder)
     build_keyword([tokeniser.tokens(text) for text in progress(texts, "keywords")], folder / "keyword")
-    return str(build_vectors(_encode(texts, encoder), folder / "vectors"))
+    vectors = _encode(texts, encoder)
+    sizes = [len(row_texts(entry)) for entry in entries]
+    write_meanings(entries, vectors, sizes, partial(_encode, encoder=encoder), folder)
+    return str(build_vectors(vectors, folder / "vectors"))
 
 
 def _encode(texts: Sequence[str], encoder: Encoder) -> NDArray[np.float32]:

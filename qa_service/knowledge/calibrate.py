@@ -1,9 +1,10 @@
 """Weights and thresholds fitted on labelled questions, to stated bounds. It asks the real shelf and writes no file.
 
-Three things are fitted, in this order: the fusion's keyword weight (the best recall@1), the curve from score and lead
-to a probability (logistic regression; each in-scope question counts a second time with its right entries taken away,
-because the near miss, whose entry is missing, is the hard case), and the thresholds (the lowest that keep the bounds).
-What is reported comes from folds that were left out of the fit.
+Fitted, in this order: the fusion's keyword weight (the best recall@1); the curve from score and lead to the chance that
+the first entry answers, and the one from the score to the chance that any does (logistic regression; each in-scope
+question counts half again with its right entries taken away, because the near miss, whose entry is missing, is the hard
+case); and the thresholds (the lowest that keep the bounds). What is reported comes from folds that were left out of the
+fit.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from qa_service.answering.follow_up import resolve
 from qa_service.domain.errors import KnowledgeError
 from qa_service.domain.hit import Ranking
 from qa_service.knowledge.evaluate import LabelledQuestion, as_question
-from qa_service.retrieval.calibration import Calibration, ProbabilityCurve, Thresholds
+from qa_service.retrieval.calibration import Calibration, ProbabilityCurve, ScopeCurve, Thresholds
 from qa_service.retrieval.rerank import curve_inputs
 
 _KEYWORD_WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -48,13 +49,18 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the calibration gives on left-out folds; `brier` is the mean squared error of the probabilities."""
+    """What the calibration gives on left-out folds; `brier` is the mean squared error of the probabilities.
+
+    `near_miss_silence`: of the in-scope questions, asked once more with their right entries taken away, those that got
+    no answer.
+    """
 
     questions: int
     recall_at_1: Interval
     answer_precision: Interval
     coverage: Interval
     refusal: Interval
+    near_miss_silence: Interval
     brier: float
 
 
@@ -68,7 +74,10 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sample:
-    """First candidates: `inputs` (n, 2) score and lead, `right` (n,), `in_scope` (n,); `removed` inputs never right."""
+    """First candidates: `inputs` (n, 2) score and lead, `right` (n,), `in_scope` (n,).
+
+    `removed` are the inputs of the in-scope questions, in their order, with their right entries taken away.
+    """
 
     inputs: Doubles
     right: NDArray[np.bool_]
@@ -94,10 +103,16 @@ def calibrate(
             f"{int(sample.right.sum())} of {len(questions)} questions find a right entry first: at least "
             f"{_LEAST_OF_A_KIND} that do and {_LEAST_OF_A_KIND} that do not are needed to learn the difference"
         )
-    left_out = _left_out_probabilities(sample)
-    curve = _fit_curve(sample, np.ones(len(sample.right), bool))
+    left_out = _left_out_chances(sample)
+    everything = np.ones(len(sample.right), bool)
     thresholds = _thresholds(left_out, sample, bounds, start.thresholds)
-    calibration = replace(best, name=name, curve=curve, thresholds=thresholds)
+    calibration = replace(
+        best,
+        name=name,
+        curve=_fit_curve(sample, everything),
+        scope_curve=_fit_scope_curve(sample, everything),
+        thresholds=thresholds,
+    )
     return Fitted(calibration=calibration, report=_report(left_out, sample, thresholds))
 
 
@@ -130,58 +145,86 @@ def _inputs(ranking: Ranking) -> Doubles:
 
 
 def _fit_curve(sample: _Sample, used: NDArray[np.bool_]) -> ProbabilityCurve:
+    intercept, (score, lead) = _fit_logistic(sample, used, sample.right, columns=2)
+    return ProbabilityCurve(intercept=intercept, score=score, lead=lead)
+
+
+def _fit_scope_curve(sample: _Sample, used: NDArray[np.bool_]) -> ScopeCurve:
+    intercept, (score,) = _fit_logistic(sample, used, sample.in_scope, columns=1)
+    return ScopeCurve(intercept=intercept, score=score)
+
+
+def _fit_logistic(
+    sample: _Sample, used: NDArray[np.bool_], target: NDArray[np.bool_], *, columns: int
+) -> tuple[float, list[float]]:
+    """Give intercept and weights over the first `columns` inputs; questions with their entry taken away count half."""
     # Only who calibrates pays for importing it.
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
     removed = sample.removed[used[sample.in_scope]]
-    inputs = np.concatenate([sample.inputs[used], removed])
-    right = np.concatenate([sample.right[used], np.zeros(len(removed), bool)])
+    inputs = np.concatenate([sample.inputs[used], removed])[:, :columns]
+    wanted = np.concatenate([target[used], np.zeros(len(removed), bool)])
     weights = np.concatenate([np.ones(int(used.sum())), np.full(len(removed), 0.5)])
-    model = LogisticRegression(C=_REGULARISATION).fit(inputs, right, sample_weight=weights)
-    (score, lead), (intercept,) = model.coef_[0].tolist(), model.intercept_.tolist()
-    return ProbabilityCurve(intercept=round(intercept, 3), score=round(score, 3), lead=round(lead, 3))
+    model = LogisticRegression(C=_REGULARISATION).fit(inputs, wanted, sample_weight=weights)
+    return round(float(model.intercept_[0]), 3), [round(float(weight), 3) for weight in model.coef_[0]]
 
 
-def _left_out_probabilities(sample: _Sample) -> Doubles:
-    """Give each question's probability by a curve that was fitted without its fold."""
-    fold = np.arange(len(sample.right)) % _FOLDS
-    probabilities = np.zeros(len(sample.right))
-    for left_out in range(_FOLDS):
-        curve = _fit_curve(sample, fold != left_out)
-        inputs = sample.inputs[fold == left_out]
-        logit = curve.intercept + inputs @ np.array([curve.score, curve.lead])
-        probabilities[fold == left_out] = 1.0 / (1.0 + np.exp(-logit))
-    return probabilities
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chances:
+    """By curves that were fitted without the question's fold: that the first entry answers (n,), that any does (n,).
 
-
-def _thresholds(probabilities: Doubles, sample: _Sample, bounds: Bounds, start: Thresholds) -> Thresholds:
-    """Give the lowest thresholds that keep the bounds.
-
-    Where none keeps the precision, nothing is answered. Who may be answered is never refused: where the two bounds
-    contradict each other, the refusal gives way, and the report says what it comes to.
+    `removed`: that the first entry answers where the right ones were taken away, one an in-scope question.
     """
-    order = np.argsort(-probabilities)
+
+    answers: Doubles
+    in_scope: Doubles
+    removed: Doubles
+
+
+def _left_out_chances(sample: _Sample) -> _Chances:
+    fold = np.arange(len(sample.right)) % _FOLDS
+    answers, in_scope, removed = np.zeros(len(fold)), np.zeros(len(fold)), np.zeros(len(sample.removed))
+    for left_out in range(_FOLDS):
+        here, elsewhere = fold == left_out, fold != left_out
+        curve, scope = _fit_curve(sample, elsewhere), _fit_scope_curve(sample, elsewhere)
+        weights = np.array([curve.score, curve.lead])
+        answers[here] = _logistic(curve.intercept + sample.inputs[here] @ weights)
+        in_scope[here] = _logistic(scope.intercept + sample.inputs[here, 0] * scope.score)
+        here_in_scope = here[sample.in_scope]
+        removed[here_in_scope] = _logistic(curve.intercept + sample.removed[here_in_scope] @ weights)
+    return _Chances(answers=answers, in_scope=in_scope, removed=removed)
+
+
+def _logistic(logit: Doubles) -> Doubles:
+    chance: Doubles = 1.0 / (1.0 + np.exp(-logit))
+    return chance
+
+
+def _thresholds(chances: _Chances, sample: _Sample, bounds: Bounds, start: Thresholds) -> Thresholds:
+    """Give the lowest thresholds that keep the bounds; where none keeps the precision, nothing is answered."""
+    order = np.argsort(-chances.answers)
     precision = np.cumsum(sample.right[order]) / np.arange(1, len(order) + 1)
-    is_last_of_equals = np.append(np.diff(probabilities[order]) != 0, [True])  # a threshold cannot part equals
+    is_last_of_equals = np.append(np.diff(chances.answers[order]) != 0, [True])  # a threshold cannot part equals
     kept = np.flatnonzero((precision >= bounds.answer_precision) & is_last_of_equals)
-    answer = float(probabilities[order][kept[-1]]) if len(kept) else 1.0
-    out_of_scope = np.sort(probabilities[~sample.in_scope])
+    answer = float(chances.answers[order][kept[-1]]) if len(kept) else 1.0
+    out_of_scope = np.sort(chances.in_scope[~sample.in_scope])
     place = int(np.ceil(bounds.refusal * len(out_of_scope)))
     clarify = float(np.nextafter(out_of_scope[place - 1], 1.0)) if place else start.clarify
     # Unrounded: a threshold rounded down would let the next, perhaps wrong, answer in.
-    return replace(start, answer=answer, clarify=min(clarify, answer))
+    return replace(start, answer=answer, clarify=clarify)
 
 
-def _report(probabilities: Doubles, sample: _Sample, thresholds: Thresholds) -> Report:
-    answered = probabilities >= thresholds.answer
-    refused = probabilities < thresholds.clarify
+def _report(chances: _Chances, sample: _Sample, thresholds: Thresholds) -> Report:
+    answered = chances.answers >= thresholds.answer
+    refused = ~answered & (chances.in_scope < thresholds.clarify)
     return Report(
-        questions=len(probabilities),
+        questions=len(answered),
         recall_at_1=_interval(sample.right[sample.in_scope]),
         answer_precision=_interval(sample.right[answered]),
         coverage=_interval(answered[sample.in_scope]),
         refusal=_interval(refused[~sample.in_scope]),
-        brier=round(float(np.mean((probabilities - sample.right) ** 2)), 4),
+        near_miss_silence=_interval(chances.removed < thresholds.answer),
+        brier=round(float(np.mean((chances.answers - sample.right) ** 2)), 4),
     )
 
 

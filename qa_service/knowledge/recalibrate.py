@@ -22,7 +22,7 @@ def rank_under(snapshot: Snapshot, calibration: Calibration, texts: Sequence[str
     shelf = snapshot.faq
     reranker = shelf.reranker
     if isinstance(reranker, LightReranker):
-        reranker = LightReranker(tokens=shelf.tokeniser.tokens, weight=shelf.keyword.weight, weights=calibration.rerank)
+        reranker = reranker.under(calibration.rerank)
     other: Shelf = replace(shelf, calibration=calibration, reranker=reranker)
     return other.rank(texts, snapshot.encoder.encode(texts), Stopwatch())
 

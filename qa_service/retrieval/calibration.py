@@ -4,7 +4,7 @@ They belong to a snapshot (`calibration.json`), because they fit one encoder and
 without labelled questions gets the defaults below.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,39 +17,58 @@ class FusionWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerankWeights:
-    """What each sign is worth beside the fused score (weight 1). Shares are of idf mass, 0 to 1.
+    """What each feature of a candidate is worth; the sum is its score. Shares are of idf mass, 0 to 1.
 
-    The first two were chosen on nine sets, the demo's own questions among them (docs/decisions/0006-fusion.md); the
-    signs of the rest are plain, and their sizes cautious.
+    All but `not_for` were fitted as one listwise model on 13 sets, each of which was left out in turn
+    (docs/decisions/0020-reranker.md); `not_for` is a cautious guess that cost nothing there.
     """
 
-    wordings_cover: float = 0.05  # of the question, the share found in any wording of the entry
-    answer_covers: float = 0.10  # of the question, the share found at the beginning of the answer
-    negation_differs: float = -0.02
-    number_missing: float = -0.02  # the question names a number that the wording does not
-    not_for: float = -0.10  # how much likelier a `not_for` wording is than the best one
+    fused: float = 1.0
+    question_covered: float = -0.163  # of the question, the share found in the best wording ...
+    wordings_cover: float = 0.137  # ... in any wording of the entry: several that help count, one that says it all less
+    negation_differs: float = -0.011
+    contrast: float = -0.042  # one says "before", the other "after": of the contrasts that both touch, the share
+    quantity_found: float = 0.097  # of the question's numbers with units, the share found in wordings and answer
+    same_language: float = 0.090  # an English question is better answered in English
+    common_subsequence: float = 0.095  # characters in the same order, of those of both
+    centroid: float = 0.327  # cosine with the middle of the wordings
+    answer: float = 0.233  # cosine with the answer
+    not_for: float = -0.30  # how much nearer (cosine) a `not_for` wording is than the best one
+
+
+FEATURES = tuple(field.name for field in fields(RerankWeights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbabilityCurve:
     """A logistic curve over the best reranked score and its lead over the next entry."""
 
-    intercept: float = -4.6
-    score: float = 8.1
-    lead: float = 8.9
+    intercept: float = -6.81
+    score: float = 6.12
+    lead: float = 12.38
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeCurve:
+    """A logistic curve over the best reranked score: does anything here answer the question."""
+
+    intercept: float = -5.69
+    score: float = 6.82
+
+
+# A passage has one text: nothing of it supports or contradicts it.
+_PASSAGE_WEIGHTS = RerankWeights(**dict.fromkeys((field.name for field in fields(RerankWeights)), 0.0) | {"fused": 1.0})
 # A passage is long: its words are thinned out, so that it scores lower than a wording that fits as well.
-_PASSAGE_CURVE = ProbabilityCurve(intercept=-12.6, score=30.0, lead=0.0)
+_PASSAGE_CURVE = ProbabilityCurve(intercept=-7.21, score=14.81, lead=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """Where a probability becomes a decision (0 to 1)."""
 
-    answer: float = 0.55
-    clarify: float = 0.32
-    passage: float = 0.50  # that a passage holds the answer
+    answer: float = 0.50  # that this entry answers
+    clarify: float = 0.45  # that some entry does: then the bot asks back, where it cannot tell which
+    passage: float = 0.40  # that a passage holds the answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,5 +79,7 @@ class Calibration:
     fusion: FusionWeights = field(default_factory=FusionWeights)
     rerank: RerankWeights = field(default_factory=RerankWeights)
     curve: ProbabilityCurve = field(default_factory=ProbabilityCurve)
+    scope_curve: ScopeCurve = field(default_factory=ScopeCurve)
+    passage_rerank: RerankWeights = _PASSAGE_WEIGHTS
     passage_curve: ProbabilityCurve = _PASSAGE_CURVE
     thresholds: Thresholds = field(default_factory=Thresholds)

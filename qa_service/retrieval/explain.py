@@ -8,19 +8,20 @@ import numpy as np
 from qa_service.domain.explanation import ExplainedHit
 from qa_service.domain.hit import Hit
 from qa_service.retrieval.entries import row_texts
-from qa_service.retrieval.rerank import Candidate
+from qa_service.retrieval.features import Candidate
 from qa_service.retrieval.shelf import RERANKED, Shelf
 
 
 def explain_hits(shelf: Shelf, text: str, hits: Sequence[Hit]) -> tuple[ExplainedHit, ...]:
     """Explain the candidates that `shelf` gave for `text`, in their order."""
     terms = _terms(shelf, text, hits)
+    signs = _signs(shelf, text, hits[:RERANKED])
     return tuple(
         ExplainedHit(
             hit=hit,
             question=shelf.entries[hit.entry].question,
             terms=terms[place],
-            signs=_signs(shelf, text, hit) if place < RERANKED else {},
+            signs=signs[place] if place < len(signs) else {},
         )
         for place, hit in enumerate(hits)
     )
@@ -38,5 +39,5 @@ def _row(shelf: Shelf, hit: Hit) -> int:
     return int(shelf.entries.first_rows[hit.entry]) + row_texts(shelf.entries[hit.entry]).index(hit.wording)
 
 
-def _signs(shelf: Shelf, text: str, hit: Hit) -> Mapping[str, float]:
-    return shelf.reranker.signs(text, Candidate(entry=shelf.entries[hit.entry], wording=hit.wording, fused=hit.fused))
+def _signs(shelf: Shelf, text: str, hits: Sequence[Hit]) -> Sequence[Mapping[str, float]]:
+    return shelf.reranker.signs(text, [Candidate(entry=shelf.entries[hit.entry], hit=hit) for hit in hits])

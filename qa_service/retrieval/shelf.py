@@ -16,9 +16,11 @@ from qa_service.domain.hit import Hit, Ranking
 from qa_service.domain.stopwatch import Stopwatch
 from qa_service.retrieval.calibration import Calibration
 from qa_service.retrieval.entries import EntryTable, row_texts
+from qa_service.retrieval.features import Candidate
 from qa_service.retrieval.fusion import fuse
 from qa_service.retrieval.keyword import KeywordIndex
-from qa_service.retrieval.rerank import Candidate, Reranker, probabilities
+from qa_service.retrieval.meanings import Likeness, Meanings
+from qa_service.retrieval.rerank import Reranker, chance_in_scope, probabilities
 from qa_service.retrieval.tokens import Tokeniser
 from qa_service.retrieval.vectors import VectorIndex
 
@@ -36,11 +38,15 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """The opened files of one collection, with what searches them. `clock` tells (aware) when a question is asked."""
+    """The opened files of one collection, with what searches them.
+
+    `clock` tells (aware) when a question is asked.
+    """
 
     entries: EntryTable
     keyword: KeywordIndex
     vectors: VectorIndex
+    meanings: Meanings
     tokeniser: Tokeniser
     reranker: Reranker
     calibration: Calibration
@@ -67,39 +73,38 @@ class Shelf:
         if not len(by_keyword) and not vector.any():
             return Ranking()
         with watch("fuse"):
-            hits, candidates = self._fuse(tokens, vector, _interleave(by_keyword, by_vector))
+            candidates = self._fuse(tokens, vector, _interleave(by_keyword, by_vector))
         with watch("rerank"):
-            return self._rerank(text, hits, candidates)
+            return self._rerank(text, candidates)
 
-    def _fuse(
-        self, tokens: Sequence[str], vector: NDArray[np.float32], proposed: Rows
-    ) -> tuple[list[Hit], list[Candidate]]:
+    def _fuse(self, tokens: Sequence[str], vector: NDArray[np.float32], proposed: Rows) -> list[Candidate]:
         """Score every row of the proposed entries on both legs; give the entries, best fused first."""
         rows, starts, entries = self._candidate_rows(proposed)
         if not len(entries):
-            return [], []
+            return []
         best_possible = self.keyword.self_score(tokens)  # 0 or less where BM25 has nothing to say: in one or two rows
         keyword = self.keyword.score_rows(tokens, rows.astype(np.int32)) / (
             best_possible if best_possible > 0 else np.inf
         )
         fused = fuse(keyword.astype(np.float32), self.vectors.score_rows(vector, rows), starts, self.calibration.fusion)
-        hits, candidates = [], []
-        for place in np.lexsort((entries, -fused.score)).tolist():
+        order = np.lexsort((entries, -fused.score))
+        closely = self.meanings.likeness(vector, entries[order[:RERANKED]])
+        candidates: list[Candidate] = []
+        for rank, place in enumerate(order.tolist()):
             position, score = int(entries[place]), float(fused.score[place])
             entry = self.entries[position]
             wording = row_texts(entry)[int(rows[fused.best_row[place]] - self.entries.first_rows[position])]
-            candidates.append(Candidate(entry=entry, wording=wording, fused=score))
-            hits.append(
-                Hit(
-                    entry=position,
-                    entry_id=entry.id,
-                    wording=wording,
-                    keyword=float(fused.keyword[place]),
-                    vector=float(fused.vector[place]),
-                    fused=score,
-                )
+            hit = Hit(
+                entry=position,
+                entry_id=entry.id,
+                wording=wording,
+                keyword=float(fused.keyword[place]),
+                vector=float(fused.vector[place]),
+                fused=score,
+                **(_cosines(closely[rank]) if rank < RERANKED else {}),
             )
-        return hits, candidates
+            candidates.append(Candidate(entry=entry, hit=hit))
+        return candidates
 
     def _candidate_rows(self, proposed: Rows) -> tuple[Rows, Rows, Rows]:
         """Give all rows of the first valid entries proposed, where each entry's begin, and the entries; all int64."""
@@ -117,15 +122,20 @@ class Shelf:
         starts = np.cumsum([len(group) for group in groups[:-1]], dtype=np.int64)
         return np.concatenate(groups), starts, np.array(entries, np.int64)
 
-    def _rerank(self, text: str, hits: list[Hit], candidates: list[Candidate]) -> Ranking:
+    def _rerank(self, text: str, candidates: Sequence[Candidate]) -> Ranking:
         scores = self.reranker.score(text, candidates[:RERANKED])
         order = np.argsort(-scores, kind="stable")
         chances = probabilities(scores[order], self.calibration.curve)
+        in_scope = chance_in_scope(scores[order], self.calibration.scope_curve)
         looked_at = [
-            _with_scores(hits[i], reranked=float(scores[i]), probability=float(chance))
+            _with_scores(candidates[i].hit, reranked=float(scores[i]), probability=float(chance))
             for i, chance in zip(order.tolist(), chances.tolist(), strict=True)
         ]
-        return Ranking(hits=(*looked_at, *hits[RERANKED:]))
+        return Ranking(hits=(*looked_at, *(candidate.hit for candidate in candidates[RERANKED:])), in_scope=in_scope)
+
+
+def _cosines(likeness: Likeness) -> dict[str, float]:
+    return {"centroid": likeness.centroid, "answer": likeness.answer, "not_for": likeness.not_for}
 
 
 def _with_scores(hit: Hit, *, reranked: float, probability: float) -> Hit:
@@ -137,6 +147,9 @@ def _with_scores(hit: Hit, *, reranked: float, probability: float) -> Hit:
         keyword=hit.keyword,
         vector=hit.vector,
         fused=hit.fused,
+        centroid=hit.centroid,
+        answer=hit.answer,
+        not_for=hit.not_for,
         reranked=reranked,
         probability=probability,
     )

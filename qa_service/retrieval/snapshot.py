@@ -16,16 +16,20 @@ from qa_service.retrieval.canaries import check_canaries, read_canaries
 from qa_service.retrieval.encoder import Encoder
 from qa_service.retrieval.entries import EntryTable
 from qa_service.retrieval.explain import explain_hits
+from qa_service.retrieval.features import FeatureReader
 from qa_service.retrieval.keyword import KeywordIndex
 from qa_service.retrieval.manifest import Manifest, read_manifest
+from qa_service.retrieval.meanings import Meanings
 from qa_service.retrieval.rerank import LightReranker, Reranker
 from qa_service.retrieval.shelf import Shelf
+from qa_service.retrieval.synonyms import ReadingEncoder
 from qa_service.retrieval.tokens import Tokeniser
 from qa_service.retrieval.vectors import VectorIndex
 
 FAQ, PASSAGES = "faq", "passages"  # the shelves' folders
 CALIBRATION = "calibration.json"
 CUSTOM_WORDS = "words.txt"
+SYNONYMS = "synonyms.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +101,10 @@ def open_snapshot(folder: Path, encoder: Encoder, *, reranker: Reranker | None =
             canary question is not answered as it was at the build.
     """
     manifest = read_manifest(folder)
-    words = folder / CUSTOM_WORDS
-    tokeniser = Tokeniser(words if words.exists() else None)
+    words, synonyms = (path if path.exists() else None for path in (folder / CUSTOM_WORDS, folder / SYNONYMS))
+    tokeniser = Tokeniser(words, synonyms)
     _check_fit(manifest, encoder, tokeniser)
+    encoder = reading_encoder(encoder, tokeniser)
     calibration = read_calibration(folder / CALIBRATION)
     shelves = {name: open_shelf(folder / name, tokeniser, calibration, reranker) for name in (FAQ, PASSAGES)}
     if reranker is None:  # another reranker may well prefer other entries
@@ -132,16 +137,22 @@ def _check_fit(manifest: Manifest, encoder: Encoder, tokeniser: Tokeniser) -> No
         )
 
 
+def reading_encoder(encoder: Encoder, tokeniser: Tokeniser) -> Encoder:
+    """Give the encoder that sees texts as the tokeniser reads them; the same one where there are no synonyms."""
+    return ReadingEncoder(encoder, tokeniser.read_as) if tokeniser.knows_synonyms else encoder
+
+
 def open_shelf(folder: Path, tokeniser: Tokeniser, calibration: Calibration, reranker: Reranker | None = None) -> Shelf:
     """Open one collection; `reranker` replaces the light one. Raises SnapshotError."""
     if folder.name == PASSAGES:
-        calibration = replace(calibration, curve=calibration.passage_curve)
+        calibration = replace(calibration, curve=calibration.passage_curve, rerank=calibration.passage_rerank)
     keyword = KeywordIndex.open(folder / "keyword")
-    light = LightReranker(tokens=tokeniser.tokens, weight=keyword.weight, weights=calibration.rerank)
+    light = LightReranker(FeatureReader(tokens=tokeniser.tokens, weight=keyword.weight), calibration.rerank)
     return Shelf(
         entries=EntryTable(folder),
         keyword=keyword,
         vectors=VectorIndex.open(folder / "vectors"),
+        meanings=Meanings(folder),
         tokeniser=tokeniser,
         reranker=reranker or light,
         calibration=calibration,

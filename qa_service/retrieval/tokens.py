@@ -1,5 +1,7 @@
 """The tokens under which keyword search knows a text; the same at build and at query time.
 
+Synonyms come first: whatever holds a term of them, wording or question, is cut as if it held the own word instead.
+
 It knows nothing of indexes and scores. What is emitted, and how often, was chosen by recall@1 on open question sets:
 - Chinese: dictionary words, characters, and bigrams twice (a token that is given twice weighs twice in BM25).
 - English and other spaced scripts: the stem twice, and once the first letters of a longer word ("paym*"), which find
@@ -21,6 +23,7 @@ import rjieba
 import Stemmer
 
 from qa_service.domain.errors import KnowledgeError
+from qa_service.retrieval.synonyms import Synonyms, Words, read_synonyms
 
 _RULES = 1  # raise it whenever this module begins to emit other tokens
 _PACKAGES = ("rjieba", "OpenCC", "PyStemmer")  # those whose data decides what a token is
@@ -45,12 +48,13 @@ class Tokeniser:
 
     `custom_words` names a UTF-8 file with one word a line, optionally followed by its frequency; `#` opens a comment.
     Chinese words join the dictionary; any other ("5G套餐", "Apple Care") is emitted beside the tokens it is made of.
+    `synonyms` names a file as `retrieval/synonyms.py` describes it.
 
     Raises:
-        KnowledgeError: the file cannot be read as UTF-8 text.
+        KnowledgeError: a file cannot be read as UTF-8 text, or a line of the synonyms is no group of terms.
     """
 
-    def __init__(self, custom_words: Path | None = None) -> None:
+    def __init__(self, custom_words: Path | None = None, synonyms: Path | None = None) -> None:
         self._simplify = opencc.OpenCC("t2s").convert
         self._dictionary = rjieba.Jieba()
         self._stemmer = Stemmer.Stemmer("english", 0)
@@ -58,16 +62,20 @@ class Tokeniser:
         self._stem = lru_cache(_STEMS_KEPT)(self._stem_once)
         words = _read_words(custom_words) if custom_words else {}
         self._custom = self._learn(words)
-        self._fingerprint = _fingerprint(words)
+        own_words = read_synonyms(synonyms, self._fold) if synonyms else {}
+        self._synonyms = Synonyms(own_words) if own_words else None
+        self._fingerprint = _fingerprint(words, own_words)
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change whenever the tokens of some text could: packages, rules, custom words."""
+        """16 hex digits that change whenever the tokens of some text could: packages, rules, words, synonyms."""
         return self._fingerprint
 
     def tokens(self, text: str) -> list[str]:
         """The tokens of a text, repeated by weight, in no order that matters; empty when it holds no word."""
         folded = self._fold(text)
+        if self._synonyms:
+            folded = self._synonyms.rewrite(folded, self._words)
         found: list[str] = []
         for piece in _PIECE.finditer(folded):
             if piece["unspaced"]:
@@ -77,6 +85,30 @@ class Tokeniser:
         if self._custom:
             found += self._custom.findall(folded)
         return found
+
+    @property
+    def knows_synonyms(self) -> bool:
+        """Whether some text may be read as another."""
+        return self._synonyms is not None
+
+    def read_as(self, text: str) -> str:
+        """What a text is taken for: folded, with own words for their synonyms; the text itself if it holds none."""
+        if self._synonyms is None:
+            return text
+        folded = self._fold(text)
+        read = self._synonyms.rewrite(folded, self._words)
+        return text if read is folded else read
+
+    def _words(self, folded: str) -> Words:
+        """Where the words are, by each place strictly inside of one."""
+        inside: dict[int, tuple[int, int]] = {}
+        for piece in _PIECE.finditer(folded):
+            begin = piece.start()
+            for word in self._cut(piece[0]) if piece["unspaced"] else [piece[0]]:
+                end = begin + len(word)
+                inside.update(dict.fromkeys(range(begin + 1, end), (begin, end)))
+                begin = end
+        return inside
 
     def _fold(self, text: str) -> str:
         """One spelling for all: compatibility forms, traditional characters and case are folded, 10² stays apart."""
@@ -91,9 +123,12 @@ class Tokeniser:
 
     def _unspaced(self, run: str) -> list[str]:
         bigrams = [run[start : start + 2] for start in range(len(run) - 1)]
+        return [*self._cut(run), *run, *bigrams, *bigrams]
+
+    def _cut(self, run: str) -> list[str]:
         # The dictionary's guesses at new words (HMM) cost recall on every set measured.
         words: list[str] = self._dictionary.cut(run, False)  # noqa: FBT003 - the binding takes it by position only
-        return [*words, *run, *bigrams, *bigrams]
+        return words
 
     def _spaced(self, piece: str) -> list[str]:
         if not piece.replace("'", "").isalpha():
@@ -149,8 +184,9 @@ def _read_words(path: Path) -> dict[str, int | None]:
     return words
 
 
-def _fingerprint(words: dict[str, int | None]) -> str:
+def _fingerprint(words: dict[str, int | None], own_words: dict[str, str]) -> str:
     parts = [f"rules={_RULES}", f"unicode={unicodedata.unidata_version}"]
     parts += [f"{package}={version(package)}" for package in _PACKAGES]
     parts += [f"{word}\t{frequency}" for word, frequency in sorted(words.items())]
+    parts += [f"{form}={own}" for form, own in sorted(own_words.items())]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()

@@ -14,30 +14,30 @@ POLICY = Policy(answer=0.6, clarify=0.3, passage=0.5)
 HIT = Hit(entry=0, entry_id="a", wording="w", keyword=0.5, vector=0.5, fused=0.5)
 
 
-def ranking(*scored: tuple[float, float]) -> Ranking:
+def ranking(*scored: tuple[float, float], in_scope: float = 0.5) -> Ranking:
     """Hits from (reranked, probability), best first."""
     hits = (
         replace(HIT, entry=place, entry_id=f"e{place}", reranked=reranked, probability=probability)
         for place, (reranked, probability) in enumerate(scored)
     )
-    return Ranking(hits=tuple(hits))
+    return Ranking(hits=tuple(hits), in_scope=in_scope)
 
 
 @pytest.mark.parametrize(
-    ("probability", "decision"),
+    ("probability", "in_scope", "decision"),
     [
-        (1.0, Decision.ANSWER),
-        (0.6, Decision.ANSWER),
-        (0.59, Decision.CLARIFY),
-        (0.3, Decision.CLARIFY),
-        (0.29, Decision.NONE),
-        (0.0, Decision.NONE),
+        (1.0, 1.0, Decision.ANSWER),
+        (0.6, 0.0, Decision.ANSWER),
+        (0.59, 0.3, Decision.CLARIFY),
+        (0.0, 0.9, Decision.CLARIFY),
+        (0.59, 0.29, Decision.NONE),
+        (0.0, 0.0, Decision.NONE),
     ],
 )
-def test_the_best_chance_alone_decides_and_a_threshold_is_reached_by_its_own_value(
-    probability: float, decision: Decision
+def test_who_is_sure_of_an_entry_answers_and_who_is_sure_only_that_there_is_one_asks_back(
+    probability: float, in_scope: float, decision: Decision
 ) -> None:
-    verdict = decide(ranking((0.9, probability), (0.8, 0.2)), POLICY)
+    verdict = decide(ranking((0.9, probability), (0.8, 0.2), in_scope=in_scope), POLICY)
     assert verdict.decision is decision
     assert verdict.reason
 

@@ -102,6 +102,7 @@ async def test_terms_add_up_to_the_wordings_keyword_score_and_signs_to_the_reran
 async def test_the_reason_and_the_thresholds_are_those_that_were_decided_on(ask: Ask, snapshot: Snapshot) -> None:
     for text in QUESTIONS[:40]:
         explained = await ask.explain(Question(text=text))
+        [ranking] = snapshot.rank_faq([explained.asked])
         thresholds, best = explained.thresholds, explained.faq[0].hit.probability
         assert thresholds == {
             name: getattr(snapshot.calibration.thresholds, name) for name in ("answer", "clarify", "passage")
@@ -109,9 +110,11 @@ async def test_the_reason_and_the_thresholds_are_those_that_were_decided_on(ask:
         assert explained.calibration == snapshot.calibration.name
         assert (best >= thresholds["answer"]) == (explained.answer.decision is Decision.ANSWER)
         if explained.answer.decision is Decision.CLARIFY:
-            assert thresholds["clarify"] <= best
-        if explained.answer.decision is not Decision.GENERATE:
+            assert thresholds["clarify"] <= ranking.in_scope
+        if explained.answer.decision is Decision.ANSWER:
             assert f"{best:.2f}" in explained.reason
+        elif explained.answer.decision is not Decision.GENERATE:
+            assert f"{ranking.in_scope:.2f}" in explained.reason
 
 
 async def test_every_stage_has_its_time_and_together_they_are_no_longer_than_the_whole(ask: Ask) -> None:

@@ -155,10 +155,22 @@ def test_a_row_that_is_no_json_object_is_named(checker: ModuleType, copy: Path, 
 
 def test_too_few_of_anything_is_a_fault(checker: ModuleType, tmp_path: Path) -> None:
     assert checker.check(tmp_path) == [
-        "data: 0 Chinese entries; at least 80 are expected",
-        "data: 0 English entries; at least 40 are expected",
-        "data: 0 entries with not_for; at least 10 are expected",
-        "data: 0 articles; at least 5 are expected",
-        "data: 0 questions; at least 150 are expected",
-        "data: 0 questions without entry; at least 40 are expected",
+        "data: 0 Chinese entries; at least 300 are expected",
+        "data: 0 English entries; at least 150 are expected",
+        "data: 0 entries with not_for; at least 60 are expected",
+        "data: 0 articles; at least 20 are expected",
+        "data: 0 questions in Chinese; at least 600 are expected",
+        "data: 0 questions in English; at least 300 are expected",
+        "data: 0 trap questions; at least 400 are expected",
+        "data: 0 questions without entry; at least 150 are expected",
     ]
+
+
+@pytest.mark.parametrize("change", [{"sibling": "no-such"}, {"pair": 9999}])
+def test_a_trap_pair_that_does_not_point_at_itself_is_a_fault(
+    checker: ModuleType, copy: Path, change: dict[str, object]
+) -> None:
+    traps = copy / "evaluation/traps.zh.jsonl"
+    first, *rest = rows(traps)
+    traps.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in ({**first, **change}, *rest)) + "\n")
+    assert any("is not two questions that name each other's entry" in fault for fault in checker.check(copy))

@@ -1,6 +1,6 @@
-"""The second look: what each sign does to a candidate, and how scores become chances."""
+"""The second look: what a feature is worth to a candidate, and how scores become chances."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,83 +8,63 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.domain.entry import Entry
-from qa_service.retrieval.calibration import ProbabilityCurve, RerankWeights
-from qa_service.retrieval.rerank import Candidate, LightReranker, probabilities
+from qa_service.domain.hit import Hit
+from qa_service.retrieval.calibration import FEATURES, ProbabilityCurve, RerankWeights, ScopeCurve
+from qa_service.retrieval.features import Candidate, FeatureReader
+from qa_service.retrieval.rerank import LightReranker, chance_in_scope, probabilities
 
-NOTHING = RerankWeights(**{field.name: 0.0 for field in fields(RerankWeights)})
+NOTHING = RerankWeights(**dict.fromkeys(FEATURES, 0.0))
+READER = FeatureReader(tokens=list, weight=lambda _token: 1.0)
 SCORES = st.lists(st.floats(-1, 3, width=32), min_size=1, max_size=6).map(lambda found: sorted(found, reverse=True))
 CURVES = st.builds(ProbabilityCurve, intercept=st.floats(-9, 9), score=st.floats(0, 9), lead=st.floats(0, 9))
 
 
-def score(question: str, wording: str, weights: RerankWeights, *, not_for: tuple[str, ...] = ()) -> float:
-    reranker = LightReranker(tokens=list, weight=lambda _token: 1.0, weights=weights)
-    entry = Entry(id="a", question=wording, not_for=not_for)
-    return float(reranker.score(question, [Candidate(entry=entry, wording=wording, fused=0.5)])[0])
+def candidate(wording: str, *, fused: float = 0.5) -> Candidate:
+    hit = Hit(entry=0, entry_id=wording, wording=wording, keyword=0.4, vector=0.6, fused=fused)
+    return Candidate(entry=Entry(id=wording, question=wording), hit=hit)
 
 
-@pytest.mark.parametrize(
-    ("question", "wording", "differs"),
-    [
-        ("可以退货", "可以退货", False),
-        ("不可以退货", "可以退货", True),
-        ("没收到货", "收到货了", True),
-        ("没收到货", "还没有收到货", False),
-        ("能不能退货", "可以退货", False),  # a question, not a negation
-        ("有没有发票", "怎么开发票", False),
-        ("可不可以换", "可以换", False),
-        ("发货了没", "发货了", False),
-        ("优惠券不能用", "优惠券怎么用", True),
-        ("特别版在哪买", "在哪买", False),
-        ("I did not get it", "I got it", True),
-        ("it doesn't work", "it works", True),
-        ("can I return it without a box", "can I return it", True),
-        ("note the notice", "a notice", False),
-    ],
-)
-def test_a_negation_on_one_side_alone_counts_against_a_candidate(question: str, wording: str, *, differs: bool) -> None:
-    assert score(question, wording, replace(NOTHING, negation_differs=-1.0)) == pytest.approx(-0.5 if differs else 0.5)
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_score_is_the_weighted_sum_of_the_features(name: str) -> None:
+    candidates = [candidate("12天内没发货怎么退"), candidate("before 3 days", fused=0.3)]
+    column = READER.matrix("7天后怎么退货", candidates)[:, FEATURES.index(name)]
+    reranker = LightReranker(READER, replace(NOTHING, **{name: -2.0}))
+    assert reranker.score("7天后怎么退货", candidates) == pytest.approx(-2.0 * column)
 
 
-@pytest.mark.parametrize(
-    ("question", "wording", "misses"),
-    [
-        ("满200减20怎么用", "满200减20的券", False),
-        ("满300减20怎么用", "满200减20的券", True),
-        ("3.5折", "3.5折", False),
-        ("3.5折", "35折", True),
-        ("７天", "7天", False),
-        ("几天", "7天", False),
-    ],
-)
-def test_a_number_of_the_question_that_a_wording_lacks_counts_against_it(
-    question: str, wording: str, *, misses: bool
-) -> None:
-    assert score(question, wording, replace(NOTHING, number_missing=-1.0)) == pytest.approx(-0.5 if misses else 0.5)
+def test_signs_sum_to_the_score_and_name_only_what_weighs() -> None:
+    candidates = [candidate("12天内没发货怎么退"), candidate("before 3 days", fused=0.3)]
+    reranker = LightReranker(READER)
+    signs = reranker.signs("7天后怎么退货", candidates)
+    assert [sum(each.values()) for each in signs] == pytest.approx(reranker.score("7天后怎么退货", candidates))
+    assert all(value for each in signs for value in each.values())
+    assert "negation_differs" in signs[0]
+    assert "negation_differs" not in signs[1]
 
 
-def test_likeness_to_a_not_for_wording_lowers_a_candidate_and_only_where_it_exceeds_its_own() -> None:
-    weights = replace(NOTHING, not_for=-1.0)
-    excluded = ("券过期了能补吗",)
-    assert score("券过期了能补吗", "券怎么用", weights, not_for=excluded) < 0.5
-    assert score("券怎么用", "券怎么用", weights, not_for=excluded) == pytest.approx(0.5)
-    assert score("券过期了能补吗", "券怎么用", weights) == pytest.approx(0.5)
-    near = score("券过期了", "券怎么用", weights, not_for=excluded)
-    assert score("券过期了能补吗", "券怎么用", weights, not_for=excluded) < near < 0.5
+def test_other_weights_see_what_was_read_already() -> None:
+    reranker = LightReranker(READER).under(replace(NOTHING, fused=3.0))
+    assert reranker.score("怎么退货", [candidate("怎么退货")]) == pytest.approx(1.5)
 
 
 def test_a_candidate_whose_words_are_in_the_question_beats_one_whose_words_are_not() -> None:
-    reranker = LightReranker(tokens=list, weight=lambda _token: 1.0)
-    close, far = (
-        Candidate(entry=Entry(id=text, question=text), wording=text, fused=0.5) for text in ("怎么退货", "修改密码")
-    )
-    scores = reranker.score("怎么退货呢", [far, close])
-    assert scores.dtype == np.float32
-    assert scores[1] > scores[0]
+    close, far = LightReranker(READER).score("怎么退货呢", [candidate("怎么退货"), candidate("修改密码")])
+    assert close > far
 
 
 def test_no_candidates_get_no_scores() -> None:
-    assert LightReranker(tokens=list, weight=lambda _token: 1.0).score("怎么退货", []).shape == (0,)
+    assert LightReranker(READER).score("怎么退货", []).shape == (0,)
+    assert LightReranker(READER).signs("怎么退货", []) == []
     assert probabilities(np.empty(0, np.float32), ProbabilityCurve()).shape == (0,)
+    assert chance_in_scope(np.empty(0, np.float32), ScopeCurve()) == 0.0
+
+
+@given(scores=SCORES)
+def test_a_close_rival_says_nothing_against_being_in_scope(scores: list[float]) -> None:
+    alone = chance_in_scope(np.array(scores[:1], np.float32), ScopeCurve())
+    assert chance_in_scope(np.array(scores, np.float32), ScopeCurve()) == alone
+    assert 0.0 <= alone <= 1.0
+    assert chance_in_scope(np.array([scores[0] + 1], np.float32), ScopeCurve()) > alone
 
 
 @given(scores=SCORES, curve=CURVES)
