@@ -169,8 +169,9 @@ class Ask:
                 "passage": self._policy.passage,
             },
             calibration=knowledge.calibration_name,
-            faq=knowledge.explain_faq(text, outcome.ranking.hits),
-            passages=knowledge.explain_passages(text, outcome.passages.hits),
+            faq=knowledge.explain_faq(text, outcome.ranking),
+            passages=knowledge.explain_passages(text, outcome.passages),
+            quick=outcome.ranking.quick,
         )
 
     async def _keep(

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from qa_service.domain.answer import Answer
 from qa_service.domain.entry import Entry
 from qa_service.domain.explanation import ExplainedHit
-from qa_service.domain.hit import Hit, Ranking
+from qa_service.domain.hit import Ranking
 from qa_service.domain.passage import Draft, Passage
 from qa_service.domain.stopwatch import Stopwatch
 
@@ -39,12 +39,12 @@ class Knowledge(Protocol):
         """Give the tokens that the keyword leg looks for."""
         ...
 
-    def explain_faq(self, text: str, hits: Sequence[Hit]) -> tuple[ExplainedHit, ...]:
-        """Give the numbers behind FAQ candidates."""
+    def explain_faq(self, text: str, ranking: Ranking) -> tuple[ExplainedHit, ...]:
+        """Give the numbers behind a ranking of the FAQ."""
         ...
 
-    def explain_passages(self, text: str, hits: Sequence[Hit]) -> tuple[ExplainedHit, ...]:
-        """Give the numbers behind passages."""
+    def explain_passages(self, text: str, ranking: Ranking) -> tuple[ExplainedHit, ...]:
+        """Give the numbers behind a ranking of the passages."""
         ...
 
     def faq_entry(self, position: int) -> Entry:

@@ -17,7 +17,7 @@ from qa_service.knowledge.build import build
 from qa_service.knowledge.calibrate import Bounds, calibrate
 from qa_service.knowledge.evaluate import as_json, check_labels, evaluate, read_questions, table
 from qa_service.knowledge.read import read_sources
-from qa_service.knowledge.recalibrate import rank_under, with_calibration
+from qa_service.knowledge.recalibrate import quick_ranker, rank_under, with_calibration
 from qa_service.main import make_ask, open_version, versions_of
 
 
@@ -79,6 +79,7 @@ def calibrate_command(questions: tuple[Path, ...], precision: float, refusal: fl
         snapshot.calibration,
         Bounds(answer_precision=precision, refusal=refusal),
         name="+".join(path.name for path in questions),
+        quick=quick_ranker(snapshot),
     )
     new = with_calibration(versions, snapshot, fitted.calibration)
     if activate:

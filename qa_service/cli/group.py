@@ -11,6 +11,8 @@ from qa_service.domain.errors import OperatorError, QaError
 from qa_service.knowledge.build import Recipe
 from qa_service.knowledge.versions import Versions
 from qa_service.main import encoder_named
+from qa_service.retrieval.builtin_encoder import BuiltinEncoder
+from qa_service.retrieval.encoder import BUILTIN
 from qa_service.settings import Settings, load_settings
 
 PATH = click.Path(exists=True, path_type=Path)
@@ -40,7 +42,11 @@ def settings_in_force(**overrides: Any) -> Settings:  # noqa: ANN401  # whatever
 
 def recipe_of(settings: Settings) -> Recipe:
     """Give what the settings say an index is made with."""
-    return Recipe(encoder=encoder_named(settings.encoder), custom_words=settings.custom_words)
+    encoder = encoder_named(settings.encoder)
+    # An encoder of the built-in's own kind is as fast: there is nothing to spare.
+    has_quick = settings.cascade and not isinstance(encoder, BuiltinEncoder)
+    quick = encoder_named(BUILTIN) if has_quick else None
+    return Recipe(encoder=encoder, quick=quick, custom_words=settings.custom_words)
 
 
 def chosen_version(versions: Versions, version: str | None) -> str:

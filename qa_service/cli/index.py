@@ -103,4 +103,6 @@ def _recipe(settings: Settings, versions: Versions) -> Recipe:
     except SnapshotError:  # a new index is how a damaged one is mended
         return recipe
     same_encoder = manifest.encoder.fingerprint == recipe.encoder.fingerprint
+    if recipe.quick and (manifest.quick is None or manifest.quick.fingerprint != recipe.quick.fingerprint):
+        fitted = replace(fitted, cascade=recipe.calibration.cascade)  # what was fitted does not fit this one
     return replace(recipe, calibration=fitted) if same_encoder and fitted.name != recipe.calibration.name else recipe

@@ -24,7 +24,10 @@ class ExplainedHit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """An answer, the text that was searched for (a follow-up is joined with its context), and all that was weighed."""
+    """An answer, the text that was searched for (a follow-up is joined with its context), and all that was weighed.
+
+    `quick` tells that the FAQ's candidates come from the quick look: the index's own encoder was not asked for them.
+    """
 
     answer: Answer
     asked: str
@@ -34,3 +37,4 @@ class Explanation:
     calibration: str
     faq: tuple[ExplainedHit, ...]
     passages: tuple[ExplainedHit, ...]
+    quick: bool = False

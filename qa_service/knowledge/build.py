@@ -21,6 +21,7 @@ from qa_service.knowledge.versions import Versions
 from qa_service.knowledge.word_files import word_file
 from qa_service.retrieval.calibration import Calibration
 from qa_service.retrieval.canaries import pick_canaries, write_canaries
+from qa_service.retrieval.cascade import open_quick_look
 from qa_service.retrieval.encoder import Encoder
 from qa_service.retrieval.entries import row_texts, write_entries
 from qa_service.retrieval.keyword_build import build_keyword
@@ -31,6 +32,7 @@ from qa_service.retrieval.snapshot import (
     CUSTOM_WORDS,
     FAQ,
     PASSAGES,
+    QUICK,
     SYNONYMS,
     open_shelf,
     reading_encoder,
@@ -46,9 +48,11 @@ class Recipe:
     """What a snapshot is made with, beside its entries.
 
     Where `custom_words` or `synonyms` names no file, a `words.txt` or `synonyms.txt` in a source folder is taken.
+    `quick` is the fast encoder that ranks the FAQ first, so that `encoder` is asked less often.
     """
 
     encoder: Encoder
+    quick: Encoder | None = None
     custom_words: Path | None = None
     synonyms: Path | None = None
     calibration: Calibration = field(default_factory=Calibration)
@@ -82,6 +86,7 @@ def build(reading: Reading, sources: Sequence[Path], versions: Versions, recipe:
     synonyms = recipe.synonyms or word_file(sources, SYNONYMS)
     tokeniser = Tokeniser(custom_words, synonyms)
     encoder = reading_encoder(recipe.encoder, tokeniser)
+    quick = reading_encoder(recipe.quick, tokeniser) if recipe.quick else None
     given = {CUSTOM_WORDS: custom_words, SYNONYMS: synonyms}
     word_files = {name: path for name, path in given.items() if path}
     with versions.staging(version) as folder:
@@ -89,20 +94,21 @@ def build(reading: Reading, sources: Sequence[Path], versions: Versions, recipe:
             shutil.copyfile(path, folder / name)
         kind = build_shelf(faq, folder / FAQ, tokeniser, encoder)
         build_shelf(passages, folder / PASSAGES, tokeniser, encoder)
+        if quick:
+            write_vectors(faq, folder / QUICK, quick)
         created_at = datetime.now(UTC)
-        set_calibration(folder, recipe.calibration, tokeniser, encoder, created_at)
+        set_calibration(folder, recipe.calibration, tokeniser, encoder, created_at, quick=quick)
         wordings = sum(len(entry.wordings) for entry in faq)
         manifest = Manifest(
             kb=versions.kb,
             version=version,
             created_at=created_at,
             counts={"entries": len(faq), "passages": len(passages), "wordings": wordings},
-            encoder=EncoderMark(
-                name=recipe.encoder.name, dimension=recipe.encoder.dimension, fingerprint=recipe.encoder.fingerprint
-            ),
+            encoder=_mark(recipe.encoder),
             tokeniser=tokeniser.fingerprint,
             vector_kind=kind,
             calibration=recipe.calibration.name,
+            quick=_mark(recipe.quick) if recipe.quick else None,
             sources=marks,
         )
         write_manifest(folder, manifest)
@@ -116,7 +122,13 @@ def build(reading: Reading, sources: Sequence[Path], versions: Versions, recipe:
 
 
 def set_calibration(
-    folder: Path, calibration: Calibration, tokeniser: Tokeniser, encoder: Encoder, moment: datetime
+    folder: Path,
+    calibration: Calibration,
+    tokeniser: Tokeniser,
+    encoder: Encoder,
+    moment: datetime,
+    *,
+    quick: Encoder | None,
 ) -> None:
     """Write the fitted numbers beside built shelves, and the canary questions, whose answers depend on them.
 
@@ -124,18 +136,26 @@ def set_calibration(
     """
     (folder / CALIBRATION).write_bytes(msgspec.json.format(msgspec.json.encode(calibration), indent=1))
     shelves = {name: open_shelf(folder / name, tokeniser, calibration) for name in (FAQ, PASSAGES)}
-    write_canaries(folder, {name: pick_canaries(shelf, encoder, moment) for name, shelf in shelves.items()})
+    canaries = {name: pick_canaries(shelf, encoder, moment) for name, shelf in shelves.items()}
+    if quick:
+        look = open_quick_look(folder / QUICK, quick, calibration)
+        canaries[QUICK] = pick_canaries(look.over(shelves[FAQ]), quick, moment)
+    write_canaries(folder, canaries)
 
 
 def build_shelf(entries: Sequence[Entry], folder: Path, tokeniser: Tokeniser, encoder: Encoder) -> str:
     """Write one collection: its entries, its keyword leg and its vectors, one row a wording. Gives the vector kind."""
-    folder.mkdir()
-    for name in ("keyword", "vectors"):
-        (folder / name).mkdir()
+    (folder / "keyword").mkdir(parents=True)
     texts = [text for entry in entries for text in row_texts(entry)]
     write_entries(entries, folder)
     build_keyword([tokeniser.tokens(text) for text in progress(texts, "keywords")], folder / "keyword")
-    vectors = _encode(texts, encoder)
+    return write_vectors(entries, folder, encoder)
+
+
+def write_vectors(entries: Sequence[Entry], folder: Path, encoder: Encoder) -> str:
+    """Write what one encoder makes of a collection: a vector a wording, and those of whole entries. Gives the kind."""
+    folder.mkdir(exist_ok=True)
+    vectors = _encode([text for entry in entries for text in row_texts(entry)], encoder)
     sizes = [len(row_texts(entry)) for entry in entries]
     write_meanings(entries, vectors, sizes, partial(_encode, encoder=encoder), folder)
     return str(build_vectors(vectors, folder / "vectors"))
@@ -145,6 +165,10 @@ def _encode(texts: Sequence[str], encoder: Encoder) -> NDArray[np.float32]:
     blocks = [texts[i : i + _ENCODED_AT_ONCE] for i in range(0, len(texts), _ENCODED_AT_ONCE)]
     encoded = [encoder.encode(block) for block in progress(blocks, "vectors")]
     return np.concatenate(encoded) if encoded else np.zeros((0, encoder.dimension), dtype=np.float32)
+
+
+def _mark(encoder: Encoder) -> EncoderMark:
+    return EncoderMark(name=encoder.name, dimension=encoder.dimension, fingerprint=encoder.fingerprint)
 
 
 def _digest(marks: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """A new version of an index with another calibration: its unchanged files are linked, not copied."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,13 +18,19 @@ from qa_service.retrieval.snapshot import CALIBRATION, Snapshot
 
 
 def rank_under(snapshot: Snapshot, calibration: Calibration, texts: Sequence[str]) -> list[Ranking]:
-    """Rank texts as the snapshot would under another calibration."""
+    """Rank texts as the snapshot's own encoder would under another calibration."""
     shelf = snapshot.faq
     reranker = shelf.reranker
     if isinstance(reranker, LightReranker):
         reranker = reranker.under(calibration.rerank)
     other: Shelf = replace(shelf, calibration=calibration, reranker=reranker)
     return other.rank(texts, snapshot.encoder.encode(texts), Stopwatch())
+
+
+def quick_ranker(snapshot: Snapshot) -> Callable[[Sequence[str]], list[Ranking]] | None:
+    """Give what ranks texts by the quick look alone, however unsure it is; None where there is none."""
+    look = snapshot.quick
+    return (lambda texts: look.rank(snapshot.faq, texts)) if look else None
 
 
 def with_calibration(versions: Versions, snapshot: Snapshot, calibration: Calibration) -> str:
@@ -41,6 +47,7 @@ def with_calibration(versions: Versions, snapshot: Snapshot, calibration: Calibr
             if name not in {CALIBRATION, CANARIES}:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 os.link(old / name, folder / name)
-        set_calibration(folder, calibration, snapshot.faq.tokeniser, snapshot.encoder, moment)
+        quick = snapshot.quick.encoder if snapshot.quick else None
+        set_calibration(folder, calibration, snapshot.faq.tokeniser, snapshot.encoder, moment, quick=quick)
         write_manifest(folder, replace(manifest, version=new, created_at=moment, calibration=calibration.name))
     return new

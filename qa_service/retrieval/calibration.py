@@ -67,8 +67,23 @@ class Thresholds:
     """Where a probability becomes a decision (0 to 1)."""
 
     answer: float = 0.50  # that this entry answers
-    clarify: float = 0.45  # that some entry does: then the bot asks back, where it cannot tell which
-    passage: float = 0.40  # that a passage holds the answer
+    clarify: float = 0.50  # that some entry does: then the bot asks back, where it cannot tell which
+    passage: float = 0.30  # that a passage holds the answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cascade:
+    """When a question needs no slow encoder, and the numbers of the quick look that decides it.
+
+    `margin`: the least lead of the reranked score, where keyword and vector agree. It is cautious until it is fitted:
+    a model that is never wrong would gain next to nothing on what is kept at it (docs/decisions/0027-cascade.md).
+    """
+
+    margin: float = 0.20
+    fusion: FusionWeights = field(default_factory=FusionWeights)
+    rerank: RerankWeights = field(default_factory=RerankWeights)
+    curve: ProbabilityCurve = field(default_factory=ProbabilityCurve)
+    scope_curve: ScopeCurve = field(default_factory=ScopeCurve)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +98,4 @@ class Calibration:
     passage_rerank: RerankWeights = _PASSAGE_WEIGHTS
     passage_curve: ProbabilityCurve = _PASSAGE_CURVE
     thresholds: Thresholds = field(default_factory=Thresholds)
+    cascade: Cascade = field(default_factory=Cascade)

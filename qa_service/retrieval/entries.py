@@ -1,5 +1,6 @@
 """The entries of a snapshot, read one at a time from a memory map. It knows no score."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,16 @@ from qa_service.domain.errors import SnapshotError
 _TEXT = "entries.jsonl"
 _OFFSETS = "entries.offsets.npy"  # int64 (entries + 1,): where each line begins
 _FIRST_ROWS = "entries.rows.npy"  # int64 (entries + 1,): which index row each entry's wordings begin at
+_CHINESE = "entries.chinese.npy"  # bool (rows,): which index rows hold an ideograph
 _DECODED_AT_ONCE = 65_536  # entries kept decoded: about 100 MB at most
+
+
+_IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a text holds an ideograph; "PLUS 怎么开" does."""
+    return bool(_IDEOGRAPH.search(text))
 
 
 def row_texts(entry: Entry) -> tuple[str, ...]:
@@ -32,6 +42,7 @@ def write_entries(entries: Sequence[Entry], folder: Path) -> None:
     lines = [msgspec.json.encode(entry) + b"\n" for entry in entries]
     (folder / _TEXT).write_bytes(b"".join(lines))
     np.save(folder / _OFFSETS, _ends([len(line) for line in lines]))
+    np.save(folder / _CHINESE, np.array([is_chinese(text) for entry in entries for text in row_texts(entry)], bool))
     np.save(folder / _FIRST_ROWS, _ends([len(row_texts(entry)) for entry in entries]))
 
 
@@ -52,6 +63,7 @@ class EntryTable:
             # Plain views of the mapped memory: np.memmap's own indexing costs a microsecond each time.
             self._offsets: NDArray[np.int64] = np.asarray(np.load(folder / _OFFSETS, mmap_mode="r"))
             self.first_rows: NDArray[np.int64] = np.asarray(np.load(folder / _FIRST_ROWS, mmap_mode="r"))
+            self.is_chinese: NDArray[np.bool_] = np.load(folder / _CHINESE)
             path = folder / _TEXT
             self._text = np.memmap(path, mode="r", dtype=np.uint8) if path.stat().st_size else np.empty(0, np.uint8)
         except (OSError, ValueError) as error:

@@ -31,7 +31,10 @@ def _terms(shelf: Shelf, text: str, hits: Sequence[Hit]) -> list[Mapping[str, fl
     """Give what each token adds to the keyword score of each hit's wording, a token at a time for all hits."""
     rows = np.array([_row(shelf, hit) for hit in hits], dtype=np.int32)
     counts = Counter(shelf.tokeniser.tokens(text))
-    scores = {token: shelf.keyword.score_rows([token] * times, rows).tolist() for token, times in counts.items()}
+    counted = shelf.spelling_counts(text, rows)
+    scores = {
+        token: (shelf.keyword.score_rows([token] * times, rows) * counted).tolist() for token, times in counts.items()
+    }
     return [{token: column[place] for token, column in scores.items() if column[place]} for place in range(len(hits))]
 
 

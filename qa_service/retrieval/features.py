@@ -18,6 +18,7 @@ from qa_service.domain.hit import Hit
 from qa_service.domain.text import normalise
 from qa_service.retrieval.calibration import FEATURES
 from qa_service.retrieval.contrasts import Sides, sides
+from qa_service.retrieval.entries import is_chinese
 from qa_service.retrieval.quantities import quantities
 
 _NEGATIONS = re.compile(
@@ -25,7 +26,8 @@ _NEGATIONS = re.compile(
 )
 # "能不能", "有没有", "是不是", "可不可以": a question, not a negation.
 _ASKING = re.compile(r"(.)[不没]\1|(?:吗|没|不)$")
-_HAN = re.compile("[\u4e00-\u9fff]")
+# What an English question shares with a Chinese wording is a product's name, by which all its entries are alike.
+ACROSS_LANGUAGES = 0.25
 _KEPT = 65_536  # texts and entries read at once
 _WORDINGS_READ = 12  # of an entry
 _ANSWER_CHARS = 1_500  # of an entry's answer
@@ -65,15 +67,16 @@ class FeatureReader:
         """Give one candidate's features in the order of FEATURES."""
         hit = candidate.hit
         wording, known = self._read(hit.wording), self._vocabulary(candidate.entry)
+        spelling = 1.0 if asked.is_chinese or not wording.is_chinese else ACROSS_LANGUAGES
         return (
             hit.fused,
-            self._mass(asked.tokens & wording.tokens) / asked.mass,
-            self._mass(asked.tokens & known.tokens) / asked.mass,
+            spelling * self._mass(asked.tokens & wording.tokens) / asked.mass,
+            spelling * self._mass(asked.tokens & known.tokens) / asked.mass,
             asked.negates != wording.negates,
             _contrast(asked.sides, wording.sides),
             len(asked.quantities & known.quantities) / len(asked.quantities) if asked.quantities else 0.0,
             asked.is_chinese == wording.is_chinese,
-            common_subsequence,
+            spelling * common_subsequence,
             hit.centroid,
             hit.answer,
             max(0.0, hit.not_for - hit.vector),
@@ -88,7 +91,7 @@ class FeatureReader:
             mass=max(self._mass(tokens), _LEAST_MASS),
             negates=bool(_NEGATIONS.search(_ASKING.sub(" ", folded))),
             quantities=quantities(folded),
-            is_chinese=bool(_HAN.search(folded)),
+            is_chinese=is_chinese(folded),
             sides=sides(folded),
         )
 

@@ -44,7 +44,8 @@ class Manifest:
     """Everything a snapshot says of itself.
 
     `counts` holds numbers such as entries, passages and wordings; `sources` maps each source's name to its SHA-256;
-    `files` maps each file's path below the snapshot, with `/`, to its mark.
+    `files` maps each file's path below the snapshot, with `/`, to its mark. `quick` is the encoder of the quick look,
+    where there is one.
     """
 
     kb: str
@@ -55,6 +56,7 @@ class Manifest:
     tokeniser: str  # its fingerprint
     vector_kind: str
     calibration: str  # its name
+    quick: EncoderMark | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, FileMark] = field(default_factory=dict)
     format: int = FORMAT

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from qa_service.domain.hit import Hit, Ranking
 from qa_service.domain.stopwatch import Stopwatch
 from qa_service.retrieval.calibration import Calibration
-from qa_service.retrieval.entries import EntryTable, row_texts
-from qa_service.retrieval.features import Candidate
+from qa_service.retrieval.entries import EntryTable, is_chinese, row_texts
+from qa_service.retrieval.features import ACROSS_LANGUAGES, Candidate
 from qa_service.retrieval.fusion import fuse
 from qa_service.retrieval.keyword import KeywordIndex
 from qa_service.retrieval.meanings import Likeness, Meanings
@@ -27,6 +27,7 @@ from qa_service.retrieval.vectors import VectorIndex
 _PROPOSED_ROWS = 64  # by each leg
 _CANDIDATES = 48  # entries that are scored exactly
 RERANKED = 20  # entries that get the second look
+_BEST_ROWS = 8  # of a leg that may share the best score
 _ROWS_PER_ENTRY = 32  # of an entry with more wordings, the proposed ones come first
 
 Rows = NDArray[np.int64]
@@ -63,6 +64,18 @@ class Shelf:
             nearest = self.vectors.search(encoded, _PROPOSED_ROWS)
         return [self._rank_one(text, encoded[i], nearest.rows[i], watch) for i, text in enumerate(texts)]
 
+    def legs_agree(self, texts: Sequence[str], encoded: NDArray[np.float32]) -> list[bool]:
+        """Tell for each text whether one entry is the best of both legs: far cheaper than ranking."""
+        nearest = self.vectors.search(encoded, _BEST_ROWS)
+        agreed = []
+        for text, rows, scores in zip(texts, nearest.rows, nearest.scores, strict=True):
+            tokens = self.tokeniser.tokens(text)
+            by_keyword = self.keyword.top(tokens, _BEST_ROWS).rows.astype(np.int64)
+            legs = (by_keyword, self._keyword_ratios(text, tokens, by_keyword)), (rows[rows >= 0], scores[rows >= 0])
+            one, other = (set(self.entries.owners(own[of == of.max(initial=-1.0)]).tolist()) for own, of in legs)
+            agreed.append(not one.isdisjoint(other))
+        return agreed
+
     def _rank_one(
         self, text: str, vector: NDArray[np.float32], nearest: NDArray[np.int32], watch: Stopwatch
     ) -> Ranking:
@@ -73,20 +86,17 @@ class Shelf:
         if not len(by_keyword) and not vector.any():
             return Ranking()
         with watch("fuse"):
-            candidates = self._fuse(tokens, vector, _interleave(by_keyword, by_vector))
+            candidates = self._fuse(text, tokens, vector, _interleave(by_keyword, by_vector))
         with watch("rerank"):
             return self._rerank(text, candidates)
 
-    def _fuse(self, tokens: Sequence[str], vector: NDArray[np.float32], proposed: Rows) -> list[Candidate]:
+    def _fuse(self, text: str, tokens: Sequence[str], vector: NDArray[np.float32], proposed: Rows) -> list[Candidate]:
         """Score every row of the proposed entries on both legs; give the entries, best fused first."""
         rows, starts, entries = self._candidate_rows(proposed)
         if not len(entries):
             return []
-        best_possible = self.keyword.self_score(tokens)  # 0 or less where BM25 has nothing to say: in one or two rows
-        keyword = self.keyword.score_rows(tokens, rows.astype(np.int32)) / (
-            best_possible if best_possible > 0 else np.inf
-        )
-        fused = fuse(keyword.astype(np.float32), self.vectors.score_rows(vector, rows), starts, self.calibration.fusion)
+        keyword = self._keyword_ratios(text, tokens, rows)
+        fused = fuse(keyword, self.vectors.score_rows(vector, rows), starts, self.calibration.fusion)
         order = np.lexsort((entries, -fused.score))
         closely = self.meanings.likeness(vector, entries[order[:RERANKED]])
         candidates: list[Candidate] = []
@@ -105,6 +115,20 @@ class Shelf:
             )
             candidates.append(Candidate(entry=entry, hit=hit))
         return candidates
+
+    def _keyword_ratios(self, text: str, tokens: Sequence[str], rows: Rows) -> NDArray[np.float32]:
+        """Give the rows' BM25 over the question's own, float32 (rows,)."""
+        best_possible = self.keyword.self_score(tokens)
+        if best_possible <= 0:  # BM25 has nothing to say: in one or two rows
+            return np.zeros(len(rows), np.float32)
+        ratios = self.keyword.score_rows(tokens, rows.astype(np.int32)) / best_possible
+        return (ratios * self.spelling_counts(text, rows)).astype(np.float32)
+
+    def spelling_counts(self, text: str, rows: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Give how much of a common word counts (0 to 1) between a question and some rows, float64 (rows,)."""
+        if is_chinese(text):
+            return np.ones(len(rows))
+        return np.where(self.entries.is_chinese[rows], ACROSS_LANGUAGES, 1.0)
 
     def _candidate_rows(self, proposed: Rows) -> tuple[Rows, Rows, Rows]:
         """Give all rows of the first valid entries proposed, where each entry's begin, and the entries; all int64."""

@@ -1,4 +1,7 @@
-"""An opened index snapshot: the FAQ shelf, the passage shelf, and the encoder they share. Read-only and immutable."""
+"""An opened index snapshot: the FAQ shelf, the passage shelf, and the encoder they share. Read-only and immutable.
+
+Where that encoder is slow, a quick look with the built-in one may spare it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +12,11 @@ import msgspec
 from qa_service.domain.entry import Entry
 from qa_service.domain.errors import SnapshotError
 from qa_service.domain.explanation import ExplainedHit
-from qa_service.domain.hit import Hit, Ranking
+from qa_service.domain.hit import Ranking
 from qa_service.domain.stopwatch import Stopwatch
 from qa_service.retrieval.calibration import Calibration
 from qa_service.retrieval.canaries import check_canaries, read_canaries
+from qa_service.retrieval.cascade import QuickLook, open_quick_look
 from qa_service.retrieval.encoder import Encoder
 from qa_service.retrieval.entries import EntryTable
 from qa_service.retrieval.explain import explain_hits
@@ -27,6 +31,7 @@ from qa_service.retrieval.tokens import Tokeniser
 from qa_service.retrieval.vectors import VectorIndex
 
 FAQ, PASSAGES = "faq", "passages"  # the shelves' folders
+QUICK = "quick"  # the FAQ's vectors once more, by the built-in encoder
 CALIBRATION = "calibration.json"
 CUSTOM_WORDS = "words.txt"
 SYNONYMS = "synonyms.txt"
@@ -41,6 +46,7 @@ class Snapshot:
     calibration: Calibration
     faq: Shelf
     passages: Shelf
+    quick: QuickLook | None = None
 
     @property
     def version(self) -> str:
@@ -53,8 +59,17 @@ class Snapshot:
         return self.calibration.name
 
     def rank_faq(self, texts: Sequence[str], watch: Stopwatch | None = None) -> list[Ranking]:
-        """Rank the FAQ entries for each text, best first. One batch: encoded and searched together."""
-        return self._rank(self.faq, texts, watch or Stopwatch())
+        """Rank the FAQ entries for each text, best first. One batch: encoded and searched together.
+
+        Where a quick look is sure, its ranking stands; all other texts are encoded and ranked as if there were none.
+        """
+        watch = watch or Stopwatch()
+        if self.quick is None or not texts or not len(self.faq.entries):
+            return self._rank(self.faq, texts, watch)
+        looks = self.quick.sure(self.faq, texts, watch)
+        unsure = [text for text, look in zip(texts, looks, strict=True) if look is None]
+        slow = iter(self._rank(self.faq, unsure, watch))
+        return [look or next(slow) for look in looks]
 
     def rank_passages(self, texts: Sequence[str], watch: Stopwatch | None = None) -> list[Ranking]:
         """Rank the passages for each text, best first."""
@@ -76,13 +91,14 @@ class Snapshot:
         """Give the tokens that both keyword legs look for."""
         return tuple(self.faq.tokeniser.tokens(text))
 
-    def explain_faq(self, text: str, hits: Sequence[Hit]) -> tuple[ExplainedHit, ...]:
-        """Give the numbers behind FAQ candidates."""
-        return explain_hits(self.faq, text, hits)
+    def explain_faq(self, text: str, ranking: Ranking) -> tuple[ExplainedHit, ...]:
+        """Give the numbers behind a ranking of the FAQ, by whichever encoder."""
+        shelf = self.quick.over(self.faq) if self.quick and ranking.quick else self.faq
+        return explain_hits(shelf, text, ranking.hits)
 
-    def explain_passages(self, text: str, hits: Sequence[Hit]) -> tuple[ExplainedHit, ...]:
-        """Give the numbers behind passages."""
-        return explain_hits(self.passages, text, hits)
+    def explain_passages(self, text: str, ranking: Ranking) -> tuple[ExplainedHit, ...]:
+        """Give the numbers behind a ranking of the passages."""
+        return explain_hits(self.passages, text, ranking.hits)
 
     def faq_entry(self, position: int) -> Entry:
         """Give the FAQ entry at a hit's `entry`."""
@@ -93,8 +109,13 @@ class Snapshot:
         return self.passages.entries[position]
 
 
-def open_snapshot(folder: Path, encoder: Encoder, *, reranker: Reranker | None = None) -> Snapshot:
+def open_snapshot(
+    folder: Path, encoder: Encoder, *, reranker: Reranker | None = None, quick: Encoder | None = None
+) -> Snapshot:
     """Open a built snapshot; `reranker` replaces the light one.
+
+    `quick` is the encoder of the quick look. There is none with another reranker, whose scores no margin fits, nor
+    where the snapshot was built without one or with another version of that encoder: then `encoder` does it all.
 
     Raises:
         SnapshotError: a file is missing or damaged, the snapshot was built with another encoder or tokeniser, or a
@@ -107,12 +128,22 @@ def open_snapshot(folder: Path, encoder: Encoder, *, reranker: Reranker | None =
     encoder = reading_encoder(encoder, tokeniser)
     calibration = read_calibration(folder / CALIBRATION)
     shelves = {name: open_shelf(folder / name, tokeniser, calibration, reranker) for name in (FAQ, PASSAGES)}
+    look = None
+    if quick and reranker is None and manifest.quick and manifest.quick.fingerprint == quick.fingerprint:
+        look = open_quick_look(folder / QUICK, reading_encoder(quick, tokeniser), calibration)
     if reranker is None:  # another reranker may well prefer other entries
         canaries = read_canaries(folder)
         for name, shelf in shelves.items():
             check_canaries(shelf, encoder, canaries.get(name, ()), manifest.created_at)
+        if look:
+            check_canaries(look.over(shelves[FAQ]), look.encoder, canaries.get(QUICK, ()), manifest.created_at)
     return Snapshot(
-        manifest=manifest, encoder=encoder, calibration=calibration, faq=shelves[FAQ], passages=shelves[PASSAGES]
+        manifest=manifest,
+        encoder=encoder,
+        calibration=calibration,
+        faq=shelves[FAQ],
+        passages=shelves[PASSAGES],
+        quick=look,
     )
 
 

@@ -57,7 +57,8 @@ def keyword_score(shelf: Shelf, text: str, entry: int, wording: str) -> float:
     """What ranking gives one wording of an entry: its BM25 score over the question's self-score."""
     tokens = shelf.tokeniser.tokens(text)
     row = int(shelf.entries.first_rows[entry]) + row_texts(shelf.entries[entry]).index(wording)
-    score = float(shelf.keyword.score_rows(tokens, np.array([row], np.int32))[0])
+    rows = np.array([row], np.int32)
+    score = float((shelf.keyword.score_rows(tokens, rows) * shelf.spelling_counts(text, rows))[0])
     return score / shelf.keyword.self_score(tokens)
 
 

@@ -62,7 +62,7 @@ def test_terms_and_signs_add_up_to_the_scores_on_both_shelves(snapshot: Snapshot
         (snapshot.passages, snapshot.rank_passages, snapshot.explain_passages),
     ):
         [ranking] = rank([text])
-        explained = explain(text, ranking.hits)
+        explained = explain(text, ranking)
         assert tuple(one.hit for one in explained) == ranking.hits
         check(shelf, text, explained)
 
@@ -76,14 +76,14 @@ WORDS = st.lists(st.sampled_from(["发票", "怎么", "退货", "柜台 3", "不
 def test_they_add_up_for_any_words_in_any_number(snapshot: Snapshot, words: list[str]) -> None:
     text = " ".join(words)
     [ranking] = snapshot.rank_faq([text])
-    check(snapshot.faq, text, snapshot.explain_faq(text, ranking.hits))
+    check(snapshot.faq, text, snapshot.explain_faq(text, ranking))
 
 
 def test_where_an_entry_has_one_row_its_terms_make_up_the_hits_own_score(snapshot: Snapshot) -> None:
     text = "退货以后关税在几天内退还"
     [ranking] = snapshot.rank_passages([text])
     best = snapshot.passages.keyword.self_score(snapshot.tokens(text))
-    explained = snapshot.explain_passages(text, ranking.hits)
+    explained = snapshot.explain_passages(text, ranking)
     assert explained
     for one in explained:
         assert sum(one.terms.values()) / best == pytest.approx(one.hit.keyword, abs=1e-5)
@@ -91,14 +91,14 @@ def test_where_an_entry_has_one_row_its_terms_make_up_the_hits_own_score(snapsho
 
 def test_more_candidates_are_shown_than_were_looked_at_twice(snapshot: Snapshot) -> None:
     [ranking] = snapshot.rank_faq(["柜台怎么开发票"])
-    explained = snapshot.explain_faq("柜台怎么开发票", ranking.hits)
+    explained = snapshot.explain_faq("柜台怎么开发票", ranking)
     assert [bool(one.signs) for one in explained] == [place < RERANKED for place in range(len(explained))]
     assert len(explained) > RERANKED
 
 
 def test_what_an_entry_is_not_for_shows_as_a_sign_against_it(snapshot: Snapshot) -> None:
     [ranking] = snapshot.rank_faq(["优惠券过期了能补吗"])
-    explained = {one.hit.entry_id: one for one in snapshot.explain_faq("优惠券过期了能补吗", ranking.hits)}
+    explained = {one.hit.entry_id: one for one in snapshot.explain_faq("优惠券过期了能补吗", ranking)}
     assert explained["coupon"].signs["not_for"] < 0
     assert "not_for" not in explained["invoice"].signs
 
@@ -115,5 +115,5 @@ def test_another_rerankers_score_is_its_only_sign(tmp_path: Path) -> None:
     reranker = CrossEncoderReranker("longest", longest_first)
     snapshot = open_snapshot(versions.path(built.version), encoder(), reranker=reranker)
     [ranking] = snapshot.rank_faq(["怎么开发票"])
-    for one in snapshot.explain_faq("怎么开发票", ranking.hits):
+    for one in snapshot.explain_faq("怎么开发票", ranking):
         assert one.signs == {"longest": one.hit.reranked}

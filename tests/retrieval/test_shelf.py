@@ -133,3 +133,17 @@ def test_the_clock_of_a_shelf_that_is_given_none_is_the_present(tmp_path: Path) 
     ids = {hit.entry_id for hit in ranking.hits}
     assert over.id not in ids
     assert begun.id in ids
+
+
+def test_a_word_that_an_english_question_shares_with_a_chinese_wording_counts_a_quarter(tmp_path: Path) -> None:
+    wordings = ("PLUS 怎么开", "open PLUS", "怎么退货", "how to pay", "修改密码")
+    snapshot = open_small(tmp_path, [faq(wording, "可以。", wording) for wording in wordings])
+    keyword = {
+        text: {hit.wording: hit.keyword for hit in rank(snapshot.faq, text)[0].hits} for text in ("PLUS", "PLUS 呢")
+    }
+    tokens = {text: snapshot.faq.tokeniser.tokens(text) for text in keyword}
+    best = {text: snapshot.faq.keyword.self_score(tokens[text]) for text in keyword}
+    exact = {text: snapshot.faq.keyword.scores(tokens[text]) / best[text] for text in keyword}
+    assert keyword["PLUS"]["PLUS 怎么开"] == pytest.approx(exact["PLUS"][0] / 4, rel=1e-4)
+    assert keyword["PLUS"]["open PLUS"] == pytest.approx(exact["PLUS"][1], rel=1e-4)
+    assert keyword["PLUS 呢"]["PLUS 怎么开"] == pytest.approx(exact["PLUS 呢"][0], rel=1e-4)
