@@ -6,7 +6,7 @@ DEMO_KB := shop
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev index serve demo test test-all check format faults faults-full bench clean
+.PHONY: help install install-dev index serve demo test test-all check format faults faults-full security bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ faults: $(VENV)/.installed-dev ## Kill and stop real processes under load, a few
 faults-full: $(VENV)/.installed-dev ## ... with the full counts, 20 minutes
 	FAULTS=full $(BIN)/pytest -m faults tests/faults
 	FAULTS=full $(BIN)/pytest tests/store/test_session_model.py
+
+security: $(VENV)/.installed-dev ## What hostile callers send, in full, an hour; figures go to benchmarks/results
+	SECURITY=full $(BIN)/pytest -m security tests/security
 
 bench: $(VENV)/.installed-dev index ## The benchmarks; figures go to benchmarks/results
 	$(BIN)/python -m benchmarks

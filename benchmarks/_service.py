@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from qa_service.access.local_key import local_key
 from qa_service.store.private import PrivateRedis
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +26,7 @@ class Service:
     host: str
     port: int
     redis_url: str
+    bearer: dict[str, str]  # the header that carries its key
 
 
 @asynccontextmanager
@@ -39,6 +41,7 @@ async def running(state_dir: Path, indexes_dir: Path) -> AsyncIterator[Service]:
             "QA_STATE_DIR": str(state_dir),
             "QA_INDEXES_DIR": str(indexes_dir),
             "QA_LOG_LEVEL": "info",
+            **{f"QA_LIMIT_{name}_PER_MIN": "0" for name in ("UID", "IP", "CLIENT")},  # all load is one address's
         }
         with (state_dir / "log").open("wb") as log:
             commands = [["-m", "benchmarks._bare_route_api"], ["-m", "qa_service.cli", "worker"]]
@@ -48,7 +51,8 @@ async def running(state_dir: Path, indexes_dir: Path) -> AsyncIterator[Service]:
             ]
             try:
                 _await_ready(port)
-                yield Service(host="127.0.0.1", port=port, redis_url=redis.url)
+                bearer = {"Authorization": f"Bearer {local_key(state_dir).text}"}
+                yield Service(host="127.0.0.1", port=port, redis_url=redis.url, bearer=bearer)
             finally:
                 for process in processes:
                     process.terminate()

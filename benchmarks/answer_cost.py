@@ -112,7 +112,7 @@ async def http_figures(folder: Path) -> dict[str, Any]:
         }
         bare = rates["one Redis pipeline"]
         uncached = await run_load(
-            service.host, service.port, _uncached_requests(), connections=1, seconds=_SECONDS_A_TURN * 4
+            service.host, service.port, _uncached_requests(service), connections=1, seconds=_SECONDS_A_TURN * 4
         )
         return {
             "connections": _CONNECTIONS,
@@ -138,7 +138,7 @@ def _routes(service: Service) -> dict[str, Callable[[], bytes]]:
     )
     _post(service, messages, body, bearer)  # the first answer fills the cache
     in_session = request_bytes(messages, body, bearer)
-    stateless, bare = request_bytes(f"{PREFIX}/answers", body), request_bytes("/bench/pipeline", body)
+    stateless, bare = request_bytes(f"{PREFIX}/answers", body, service.bearer), request_bytes("/bench/pipeline", body)
     return {
         "one Redis pipeline": lambda: bare,
         "cached answer, stateless": lambda: stateless,
@@ -146,13 +146,16 @@ def _routes(service: Service) -> dict[str, Callable[[], bytes]]:
     }
 
 
-def _uncached_requests() -> Callable[[], bytes]:
+def _uncached_requests(service: Service) -> Callable[[], bytes]:
     """Give questions that were never asked before: real ones, each with a number at its end."""
     questions = itertools.cycle(read_questions(_QUESTIONS))
     numbers = itertools.count(1)
-    return lambda: request_bytes(
-        f"{PREFIX}/answers", json.dumps({"text": f"{next(questions).query[:100]} {next(numbers)}"}).encode()
-    )
+
+    def following() -> bytes:
+        body = json.dumps({"text": f"{next(questions).query[:100]} {next(numbers)}"}).encode()
+        return request_bytes(f"{PREFIX}/answers", body, service.bearer)
+
+    return following
 
 
 def _post(service: Service, path: str, body: bytes, headers: dict[str, str]) -> Any:

@@ -2,39 +2,26 @@
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import cast
 
 import uvicorn
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from qa_service.api.app import Application, create_app
-from qa_service.api.errors import body_of_no_http
 from qa_service.api.house import House
-from qa_service.api.request_id import new_request_id
+from qa_service.api.wire import Room, WireProtocol
 
 _KEEP_ALIVE_S = 75  # longer than the 30 s of the gateway's connections, so that the gateway closes first
 _DRAIN_S = 10  # for requests under way at a stop
 _PART_WITHIN_S = 1.0  # for callers whose next request is on its way already
 _PARENT_LOOK_S = 0.5
-
-
-class _Protocol(HttpToolsProtocol):
-    """Refuses what is no HTTP with the API's own kind of body; uvicorn sends plain text without an X-Request-ID."""
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's signature
-        request_id = new_request_id()
-        body = body_of_no_http(request_id)
-        head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+_OWN_FILES = 128  # connections to Redis, the log, the libraries, and callers that are being refused
 
 
 class _Parting:
@@ -83,20 +70,25 @@ def run_http(
     host: str,
     port: int,
     parent: int = 0,
+    most_connections: int = 10_000,
     extra_routes: tuple[HTTPRouteHandler, ...] = (),
 ) -> None:
-    """Serve until SIGINT or SIGTERM, or until the process `parent` is gone (0: nobody in particular)."""
+    """Serve until SIGINT or SIGTERM, or until the process `parent` is gone (0: nobody in particular).
+
+    At most `most_connections` are held at once, and no more than there are files for.
+    """
     app = _Parting(create_app(furnish, extra_routes=extra_routes))
     config = uvicorn.Config(
         cast("Callable[..., object]", app),
         host=host,
         port=port,
         loop="uvloop",
-        http=_Protocol,
+        http=cast("type[asyncio.Protocol]", partial(WireProtocol, room=Room(most=_held_at_once(most_connections)))),
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # uvicorn would believe whoever calls from 127.0.0.1; api/address.py asks the settings
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_DRAIN_S,
     )
@@ -110,6 +102,11 @@ def run_http(
     import uvloop  # noqa: PLC0415
 
     uvloop.run(run())
+
+
+def _held_at_once(wished: int) -> int:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return wished if files == resource.RLIM_INFINITY else max(1, min(wished, files - _OWN_FILES))
 
 
 async def _stop_with_parent(server: uvicorn.Server, parent: int) -> None:

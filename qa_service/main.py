@@ -4,21 +4,28 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache
+from pathlib import Path
 
 import structlog
 
+from qa_service.access.opening import AccessSources, open_gate
+from qa_service.access.tenants import TenantSources, bots_of, read_tenants_file, with_tables
 from qa_service.answering.ask import Ask
 from qa_service.answering.decide import Policy
 from qa_service.answering.no_cache import NoCache
 from qa_service.answering.ports import AnswerCache, Door
-from qa_service.api.house import House, Readiness
+from qa_service.api.address import networks_of
+from qa_service.api.house import House, Readiness, Rooms
+from qa_service.api.limits import Limits, Quotas
 from qa_service.conversation.conversation import Conversation
+from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
 from qa_service.domain.errors import SettingsError, StoreUnavailable
-from qa_service.domain.question import Question
+from qa_service.domain.session import Proof
 from qa_service.domain.share import parse_share
 from qa_service.generation.extractive import ExtractiveGenerator
 from qa_service.knowledge.versions import Versions
@@ -30,28 +37,34 @@ from qa_service.retrieval.snapshot import Snapshot, open_snapshot
 from qa_service.settings import Settings
 from qa_service.store.active_index import RedisActiveIndex
 from qa_service.store.answer_cache import RedisAnswerCache
+from qa_service.store.batcher import Batcher
 from qa_service.store.bells import RedisBells
 from qa_service.store.connection import Redis, open_redis, translated
+from qa_service.store.erasure import RedisErasure
 from qa_service.store.health_watch import RedisHealthWatch
-from qa_service.store.hot_questions import hottest
-from qa_service.store.index_roll import RedisIndexRoll
 from qa_service.store.inquiries import RedisInquiries
 from qa_service.store.jobs import JobQueue
 from qa_service.store.keys import Keys
 from qa_service.store.leases import WorkerLease
+from qa_service.store.limits import RedisLimits
 from qa_service.store.sessions import RedisSessions
 from qa_service.store.shadow_counts import ShadowCounts
 from qa_service.worker.door import Door as WorkerDoor
-from qa_service.worker.index_watch import IndexWatch
+from qa_service.worker.tenant import OnTrial, TenantInWorker
 from qa_service.worker.trial import Canary, Shadow
-from qa_service.worker.warm import warm
 from qa_service.worker.worker import Worker
 
 log = structlog.get_logger(__name__)
 
 LIGHT = "light"
-_WARMED = 200  # questions asked again after an activation
+_OPENING = threading.Lock()  # one index at a time: several tenants' would open the encoder several times
 _BUILTIN_READY_QUESTION = "怎么退货"
+
+
+def settings_of(settings: Settings, tenant: str) -> Settings:
+    """Give the settings of one tenant alone; a version on trial is the default tenant's."""
+    trial = {} if tenant == settings.knowledge_base else {"canary": "", "shadow": ""}
+    return settings.model_copy(update={"knowledge_base": tenant, "knowledge_bases": "", **trial})
 
 
 def versions_of(settings: Settings) -> Versions:
@@ -84,8 +97,12 @@ def open_version(settings: Settings, version: str) -> Snapshot:
     """
     folder = versions_of(settings).path(version)
     verify(folder)
-    encoder = RememberingEncoder(encoder_named(read_manifest(folder).encoder.name))
-    snapshot = open_snapshot(folder, encoder, reranker=reranker_named(settings.reranker))
+    manifest, reranker = read_manifest(folder), reranker_named(settings.reranker)
+    encoder = RememberingEncoder(encoder_named(manifest.encoder.name))
+    quick = RememberingEncoder(encoder_named(manifest.quick.name)) if manifest.quick and not reranker else None
+    snapshot = open_snapshot(folder, encoder, reranker=reranker, quick=quick)
+    if quick and not snapshot.quick:
+        log.warning("no quick look: another built-in encoder made it, build the index again", version=version)
     snapshot.rank_faq([_BUILTIN_READY_QUESTION])  # loads what the first question would wait for
     return snapshot
 
@@ -113,83 +130,151 @@ def redis_address(settings: Settings) -> str:
     return settings.redis_url.get_secret_value()
 
 
+def keys_dir(settings: Settings) -> Path:
+    """Give the folder of signing keys and clients."""
+    return settings.keys_dir or settings.state_dir / "keys"
+
+
+def access_sources(settings: Settings) -> AccessSources:
+    """Give what the settings say about who may call; raises as `tenant_sources` does."""
+    return AccessSources(
+        keys_dir=keys_dir(settings),
+        state_dir=settings.state_dir,
+        host=settings.host,
+        issuer=settings.token_issuer,
+        tenant=settings.knowledge_base,
+        tenants=tenant_sources(settings),
+    )
+
+
+def tenant_sources(settings: Settings) -> tuple[TenantSources, ...]:
+    """Give what is set for each tenant, the default one first; SettingsError when the tenants' file is no good."""
+    secrets = settings.user_token_secret.get_secret_value() if settings.user_token_secret else ""
+    default = TenantSources(
+        name=settings.knowledge_base,
+        user_issuer=settings.user_token_issuer or settings.knowledge_base,
+        user_secrets=tuple(line.strip() for line in secrets.splitlines() if line.strip()),
+        user_public_keys=settings.user_token_public_key,
+    )
+    file = settings.tenants_file
+    tables = read_tenants_file(file) if file else {}
+    return with_tables(default, settings.tenants, tables, file.parent if file else Path())
+
+
 @asynccontextmanager
 async def furnished(settings: Settings) -> AsyncIterator[House]:
     """Open what an API process needs, and close it at the end."""
     keys = Keys(tenant=settings.knowledge_base, partitions=settings.redis_partitions)
+    gate, sources = open_gate(access_sources(settings)), tenant_sources(settings)
     async with AsyncExitStack() as stack:
         client = open_redis(redis_address(settings))
         stack.push_async_callback(client.aclose)
         bells = await stack.enter_async_context(RedisBells(client, keys))
-        index = await stack.enter_async_context(RedisActiveIndex(client, keys, share=parse_share(settings.canary)))
         health = await stack.enter_async_context(RedisHealthWatch(client))
         lease = await stack.enter_async_context(WorkerLease(client))
-        sessions = RedisSessions(client, keys, queue_cap=settings.queue_cap)
-        inquiries = RedisInquiries(client, keys, queue_cap=settings.queue_cap)
-
-        async def readiness() -> Readiness:
-            return await _readiness(client, index, health.not_kept)
+        batcher = Batcher(client)  # one for all: a limit's script travels with other requests' commands
+        indexes: dict[str, RedisActiveIndex] = {}
+        tenants: dict[str, Rooms] = {}
+        for one in sources:
+            own, cap = keys.of(one.name), one.queue_cap or settings.queue_cap
+            share = parse_share(settings.canary) if one.name == settings.knowledge_base else None
+            index = await stack.enter_async_context(RedisActiveIndex(client, own, share=share))
+            sessions = RedisSessions(client, own, queue_cap=cap, batcher=batcher)
+            inquiries = RedisInquiries(client, own, queue_cap=cap, batcher=batcher)
+            indexes[one.name] = index
+            tenants[one.name] = Rooms(
+                conversation=Conversation(
+                    sessions=sessions, bells=bells, index=index, next_id=lease.next_id, tenant=one.name
+                ),
+                desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=lease.next_id),
+                erasure=Erasure(records=RedisErasure(client, own, batcher=batcher), index=index),
+            )
 
         yield House(
-            conversation=Conversation(
-                sessions=sessions, bells=bells, index=index, next_id=lease.next_id, tenant=settings.knowledge_base
-            ),
-            desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=lease.next_id),
-            readiness=readiness,
+            tenants=tenants,
+            bots=bots_of(sources),
+            readiness=lambda: _readiness(client, indexes, health.not_kept),
+            gate=gate,
+            limits=_limits(settings, tenants, RedisLimits(batcher, keys)),
         )
 
 
-async def _readiness(client: Redis, index: RedisActiveIndex, not_kept: tuple[str, ...] | None) -> Readiness:
-    report = index.last_report
-    checks = {"store": "ok", "index": index.version or "none: build one, or start a worker"}
+def _limits(settings: Settings, tenants: Mapping[str, Rooms], counted: RedisLimits) -> Limits:
+    async def uid_of(tenant: str, sid: str, proof: Proof) -> str:
+        return (await tenants[tenant].conversation.read(sid, proof)).uid
+
+    quotas = Quotas(uid=settings.limit_uid_per_min, ip=settings.limit_ip_per_min, client=settings.limit_client_per_min)
+    return Limits(admit=counted.admit, uid_of=uid_of, quotas=quotas, trusted=networks_of(settings.trusted_proxies))
+
+
+async def _readiness(
+    client: Redis, indexes: Mapping[str, RedisActiveIndex], not_kept: tuple[str, ...] | None
+) -> Readiness:
+    """Tell what is missing. A tenant without an index keeps the others from nothing: one that has one is enough."""
+    checks = {"store": "ok"}
+    for place, (tenant, index) in enumerate(indexes.items()):
+        suffix = f":{tenant}" if place else ""  # the default tenant's stands first, as where it is the only one
+        checks[f"index{suffix}"] = index.version or "none: build one, or start a worker"
+        if index.last_report and index.last_report.refused:
+            checks[f"refused_index{suffix}"] = index.last_report.refused
     # A promise that Redis cannot keep is named, and keeps no question from being answered.
     checks["durability"] = "not known yet" if not_kept is None else "; ".join(not_kept) or "ok"
-    if report and report.refused:
-        checks["refused_index"] = report.refused
     try:
         with translated():
             await client.ping()
     except StoreUnavailable as error:
         checks["store"] = error.detail
-    ready = checks["store"] == "ok" and bool(index.version)
+    ready = checks["store"] == "ok" and any(index.version for index in indexes.values())
     return Readiness(ready=ready, checks=checks, not_kept=not_kept or ())
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
-    """Answer what the queue holds until `stop` is set."""
+    """Answer what the tenants' queues hold until `stop` is set."""
     keys = Keys(tenant=settings.knowledge_base, partitions=settings.redis_partitions)
     name = f"{socket.gethostname()}-{os.getpid()}"
     async with AsyncExitStack() as stack:
         client = open_redis(redis_address(settings))
         stack.push_async_callback(client.aclose)
         door = await stack.enter_async_context(WorkerDoor())
-        open_ask = _opener(settings, RedisAnswerCache(client, keys), door)
-        canary, shadow = _canary(settings, open_ask), _shadow(settings, client, keys, door)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        roll = RedisIndexRoll(client, keys, worker=name, generator=ExtractiveGenerator.fingerprint)
-
-        def committed(ask: Ask) -> None:
-            tasks.create_task(_warm(client, keys, ask))
-
-        watch = IndexWatch(versions=versions_of(settings), open_ask=open_ask, beat=roll.beat, committed=committed)
+        tenants = [_tenant(settings_of(settings, one), client, door, tasks, name=name) for one in settings.tenants]
+        jobs = JobQueue(client, keys, consumer=name, tenants=settings.tenants, claim_idle_ms=settings.claim_idle_ms)
         worker = Worker(
-            jobs=JobQueue(client, keys, consumer=name, claim_idle_ms=settings.claim_idle_ms),
+            jobs=jobs,
             sessions=RedisSessions(client, keys),
-            current=lambda: watch.current,
+            bots={one.tenant: one.bot for one in tenants},
             batch=settings.batch,
             claim_idle_ms=settings.claim_idle_ms,
-            canary=canary,
-            shadow=shadow,
         )
-        following = tasks.create_task(watch.follow(stop))
+        following = [tasks.create_task(one.follow(stop)) for one in tenants]
         await worker.run(stop)
-        await following  # whose last beat would come after the farewell
+        await asyncio.gather(*following)  # whose last beats would come after the farewells
         with contextlib.suppress(StoreUnavailable):
-            await roll.leave()
+            await asyncio.gather(*(one.leave() for one in tenants))
+
+
+def _tenant(settings: Settings, client: Redis, door: Door, tasks: asyncio.TaskGroup, *, name: str) -> TenantInWorker:
+    """Join what answers the one tenant that the settings name; only versions on trial are opened here and now."""
+    keys = Keys(tenant=settings.knowledge_base, partitions=settings.redis_partitions)
+    open_ask = _opener(settings, RedisAnswerCache(client, keys), door)
+    return TenantInWorker(
+        client,
+        keys,
+        name=name,
+        generator=ExtractiveGenerator.fingerprint,
+        versions=versions_of(settings),
+        open_ask=open_ask,
+        tasks=tasks,
+        trial=OnTrial(canary=_canary(settings, open_ask), shadow=_shadow(settings, client, keys, door)),
+    )
 
 
 def _opener(settings: Settings, cache: AnswerCache, door: Door) -> Callable[[str], Ask]:
-    return lambda version: make_ask(open_version(settings, version), cache, door)
+    def open_ask(version: str) -> Ask:
+        with _OPENING:
+            return make_ask(open_version(settings, version), cache, door)
+
+    return open_ask
 
 
 def _canary(settings: Settings, open_ask: Callable[[str], Ask]) -> Canary | None:
@@ -211,23 +296,3 @@ async def shadow_counts(settings: Settings, version: str) -> dict[str, int]:
         return await ShadowCounts(client, Keys(tenant=settings.knowledge_base), version).read()
     finally:
         await client.aclose()
-
-
-async def _warm(client: Redis, keys: Keys, ask: Ask) -> None:
-    """Ask the hottest questions again, for every partition whose sessions may ask them."""
-    try:
-        hot = await hottest(client, keys, _WARMED)
-        generator = ExtractiveGenerator.fingerprint
-        questions = [
-            Question(
-                text=one.normalised,
-                locale=one.locale,
-                normalised=one.normalised,
-                cache_key=keys.faq(partition, keys.faq_name(one.locale, ask.version, generator, one.normalised)),
-            )
-            for one in hot
-            for partition in range(keys.partitions)
-        ]
-        await warm(ask, questions)
-    except Exception:  # the edge of a job that nobody waits for: it must not end the worker
-        log.exception("cache not warmed", version=ask.version)

@@ -13,10 +13,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 
+from qa_service.access.local_key import LocalKey
+from qa_service.access.opening import key_of_loopback, open_ring
 from qa_service.domain.errors import OperatorError, SettingsError
+from qa_service.main import access_sources
 from qa_service.settings import Settings
 from qa_service.store.private import PrivateRedis
 
@@ -26,6 +30,14 @@ _LONGEST_PAUSE_S = 5.0  # between restarts of a process that keeps dying
 _READY_WITHIN_S = 60.0
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """Where questions are answered, and the generated key that opens it where no other keys are set."""
+
+    url: str
+    local_key: LocalKey | None
 
 
 class Child:
@@ -69,12 +81,14 @@ class Child:
             await process.wait()
 
 
-async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Run everything until SIGINT or SIGTERM; `announce` is called with the base URL once questions are answered.
+async def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
+    """Run everything until SIGINT or SIGTERM; `announce` is called once questions are answered.
 
     Raises:
-        SettingsError: the state folder or the port is in use, or no redis-server can be found.
+        SettingsError: the state folder or the port is in use, no redis-server can be found, a key is weak, or other
+            machines could call and there is none.
     """
+    ring = open_ring(access_sources(settings))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -83,10 +97,11 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     async with AsyncExitStack() as stack:
         redis_url = await stack.enter_async_context(_redis(settings))
         environment = _environment({"QA_REDIS_URL": redis_url, "QA_HOST": settings.host, "QA_PORT": str(port)})
+        key = key_of_loopback(access_sources(settings), ring)
         # Left in reverse order: first the API stops taking questions, then the worker finishes what it holds.
         for verb in ("worker", "api"):
             await stack.enter_async_context(_running(Child(verb, environment)))
-        announcing = asyncio.create_task(_announce_when_ready(settings.host, port, announce))
+        announcing = asyncio.create_task(_announce_when_ready(settings.host, port, key, announce))
         stack.callback(announcing.cancel)
         await stop.wait()
         log.info("stopping")
@@ -149,8 +164,13 @@ def free_port(settings: Settings) -> int:
         return int(probe.getsockname()[1])
 
 
-async def _announce_when_ready(host: str, port: int, announce: Callable[[str], None]) -> None:
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def base_url(host: str, port: int) -> str:
+    """Give the URL at which an address is reached."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _announce_when_ready(host: str, port: int, key: LocalKey | None, announce: Callable[[Serving], None]) -> None:
+    url = base_url(host, port)
     loop = asyncio.get_running_loop()
     ends = loop.time() + _READY_WITHIN_S
     while not await asyncio.to_thread(_is_ready, host, port):
@@ -158,7 +178,7 @@ async def _announce_when_ready(host: str, port: int, announce: Callable[[str], N
             log.warning("not ready yet", url=f"{url}/readyz", hint="readyz names what is missing")
             ends = float("inf")
         await asyncio.sleep(_LOOK_EVERY_S)
-    announce(url)
+    announce(Serving(url=url, local_key=key))
 
 
 def _is_ready(host: str, port: int) -> bool:

@@ -5,18 +5,22 @@ be read from a file: `QA_REDIS_URL_FILE` names one that holds QA_REDIS_URL.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from qa_service.api.address import networks_of
 from qa_service.domain.errors import SettingsError
 
 _PREFIX = "QA_"
 _CONFIG = "QA_CONFIG"  # names the TOML file
 _DEFAULT_FILE = "qa_service.toml"
+_TENANT = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+_MOST_PER_MIN = 1_000_000  # a log of so many keeps 10 MB in Redis
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -32,21 +36,71 @@ class Settings(BaseSettings):
     state_dir: Path = Field(Path("var"), description="folder of the private Redis and other state")
     indexes_dir: Path = Field(Path("indexes"), description="folder of the index snapshots")
     knowledge_base: str = Field(
-        "shop", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="which knowledge base answers"
+        "shop", pattern=_TENANT, description="which knowledge base answers; of several, the default tenant"
+    )
+    knowledge_bases: str = Field(
+        "", description="all that answer, with commas: a tenant each, the default one first; none: QA_KNOWLEDGE_BASE"
+    )
+    tenants_file: Path | None = Field(
+        None, description="TOML file with a table a tenant: who vouches for its users, its bots, its queue_cap"
     )
     redis_url: SecretStr | None = Field(None, description="a Redis to use; none: a private one is started")
     redis_partitions: int = Field(1, ge=1, le=1024, description="hash slots that sessions are spread over")
+    keys_dir: Path | None = Field(None, description="folder of signing keys and clients; none: keys in QA_STATE_DIR")
+    token_issuer: str = Field(
+        "qa-service", min_length=1, max_length=128, description="iss of access tokens; aud of access and user tokens"
+    )
+    user_token_issuer: str = Field("", description="iss of the host's user tokens; none: the knowledge base's name")
+    user_token_secret: SecretStr | None = Field(
+        None, description="secret of user tokens (HS256), 32 bytes or more; several in use: one a line"
+    )
+    user_token_public_key: Path | None = Field(
+        None, description="PEM file of public keys of user tokens (RS256, ES256, EdDSA)"
+    )
     encoder: str = Field("builtin", description="encoder to build indexes with: builtin, or a model's name or path")
+    cascade: bool = Field(default=True, description="build with a quick look that spares a slow encoder; on or off")
     reranker: str = Field("light", description="light, or the name or path of a cross-encoder")
     custom_words: Path | None = Field(None, description="dictionary file: a word a line, its frequency optional")
-    queue_cap: int = Field(10_000, ge=1, description="waiting questions at most; more are refused with 503")
+    queue_cap: int = Field(10_000, ge=1, description="waiting questions of a tenant at most; more are refused with 503")
+    most_connections: int = Field(
+        10_000, ge=1, description="connections an API process holds at once; more are refused"
+    )
     batch: int = Field(64, ge=1, le=1024, description="questions a worker takes at once")
     claim_idle_ms: int = Field(
         5_000, ge=100, description="milliseconds after which another worker takes over a question"
     )
+    limit_uid_per_min: int = Field(60, ge=0, le=_MOST_PER_MIN, description="questions of one user; 0: no limit")
+    limit_ip_per_min: int = Field(300, ge=0, le=_MOST_PER_MIN, description="requests from one address; 0: no limit")
+    limit_client_per_min: int = Field(
+        6_000, ge=0, le=_MOST_PER_MIN, description="requests of one client, instead of its address's; 0: no limit"
+    )
+    trusted_proxies: str = Field(
+        "", description="networks of proxies, with commas, whose X-Forwarded-For or Forwarded is believed"
+    )
     canary: str = Field("", description="VERSION:N%: a share of the questions that another index version answers")
     shadow: str = Field("", description="VERSION of an index that answers every question too, unheard")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_default(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Make the first of several the default, unless one is named."""
+        names = _names(str(given.get("knowledge_bases") or ""))
+        if not names:
+            return given
+        if wrong := [name for name in names if not re.fullmatch(_TENANT, name) or names.count(name) > 1]:
+            message = f"QA_KNOWLEDGE_BASES: {wrong[0]!r} is no name of 1 to 64 of a-z 0-9 _ -, or comes twice"
+            raise ValueError(message)
+        if str(given.get("knowledge_base", names[0])).strip() not in names:
+            message = f"QA_KNOWLEDGE_BASE: {given['knowledge_base']!r} is not among QA_KNOWLEDGE_BASES"
+            raise ValueError(message)
+        return {"knowledge_base": names[0], **given}
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """All knowledge bases that are served, the default one first."""
+        names = _names(self.knowledge_bases)
+        return (self.knowledge_base, *(name for name in names if name != self.knowledge_base))
 
     @field_validator("redis_url")
     @classmethod
@@ -55,6 +109,12 @@ class Settings(BaseSettings):
             message = f"must begin with {', '.join(_REDIS_SCHEMES)}"  # never the value: it may hold a password
             raise ValueError(message)
         return url
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: str) -> str:
+        networks_of(proxies)
+        return proxies
 
     @classmethod
     def settings_customise_sources(
@@ -72,6 +132,10 @@ class Settings(BaseSettings):
     def masked(self) -> dict[str, Any]:
         """Give every setting as text, secrets as asterisks."""
         return {name: str(value) for name, value in self.model_dump().items()}
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  # whatever a setting's type is
@@ -118,6 +182,6 @@ def _explained(error: ValueError | OSError) -> str:
     if not isinstance(error, ValidationError):
         return f"the settings file cannot be read: {error}"
     return "; ".join(
-        f"{_PREFIX}{'_'.join(map(str, detail['loc'])).upper()}: {detail['msg']}"
+        f"{_PREFIX}{'_'.join(map(str, detail['loc'])).upper()}: {detail['msg']}" if detail["loc"] else detail["msg"]
         for detail in error.errors(include_url=False, include_input=False)
     )

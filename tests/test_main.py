@@ -17,7 +17,8 @@ from qa_service.settings import Settings
 
 @pytest.fixture
 def settings(redis_url: str, tmp_path: Path) -> Settings:
-    return Settings(redis_url=SecretStr(redis_url), indexes_dir=tmp_path / "indexes", claim_idle_ms=500)
+    redis = SecretStr(redis_url)
+    return Settings(redis_url=redis, indexes_dir=tmp_path / "indexes", state_dir=tmp_path / "state", claim_idle_ms=500)
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def house(settings: Settings) -> AsyncIterator[House]:
 
 
 async def ask(house: House, text: str) -> Answer:
-    return await house.desk.ask(text, locale="zh-CN", request_id="r1", wait_s=3.0)
+    return await house.tenants["shop"].desk.ask(text, locale="zh-CN", request_id="r1", wait_s=3.0)
 
 
 async def answered_by(house: House, version: str, within_s: float = 3.0) -> Answer:

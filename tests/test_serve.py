@@ -88,7 +88,9 @@ class Served:
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
         try:
             body = json.dumps({"text": f"怎么开发票，第{next(NUMBERS)}次问"})
-            connection.request("POST", "/api/v1/bot/answers", body, {"Content-Type": "application/json"})
+            key = (self.folder / "var" / "local.key").read_text().strip()
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+            connection.request("POST", "/api/v1/bot/answers", body, headers)
             response = connection.getresponse()
             response.read()
         except (OSError, http.client.HTTPException):
@@ -140,6 +142,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_it_runs_an_api_a_worker_and_a_redis_and_answers(served: Served) -> None:
     assert set(children_of(served.pid)) == set(VERBS)
     assert served.answers()
+
+
+def test_the_first_start_prints_a_curl_that_works_and_a_later_one_does_not_repeat_the_key(tmp_path: Path) -> None:
+    printed = []
+    for _ in range(2):
+        with serving(tmp_path):
+            [line] = re.findall(r"^  (curl .*)$", (tmp_path / "stdout.txt").read_text(), re.MULTILINE)
+            printed.append(line)
+            done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=20, check=True)
+            assert json.loads(done.stdout)["data"]["type"] == "answers"
+    key = (tmp_path / "var" / "local.key").read_text().strip()
+    assert [key in line for line in printed] == [True, False]
+    assert f"$(cat {tmp_path}/var/local.key)" in printed[1]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -139,3 +139,40 @@ def test_a_secret_appears_neither_among_the_masked_settings_nor_in_their_repr_no
 
 def test_every_setting_says_what_it_means() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_one_knowledge_base_is_the_only_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QA_KNOWLEDGE_BASE", "bank")
+    assert load_settings().tenants == ("bank",)
+
+
+@pytest.mark.parametrize(
+    ("default", "expected"), [(None, ("bank", "shop", "law")), ("shop", ("shop", "bank", "law"))], ids=str
+)
+def test_of_several_knowledge_bases_the_first_is_the_default_unless_one_is_named(
+    monkeypatch: pytest.MonkeyPatch, default: str | None, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("QA_KNOWLEDGE_BASES", " bank, shop,law,")
+    if default:
+        monkeypatch.setenv("QA_KNOWLEDGE_BASE", default)
+    settings = load_settings()
+    assert (settings.tenants, settings.knowledge_base) == (expected, expected[0])
+
+
+@pytest.mark.parametrize(
+    ("several", "default", "complaint"),
+    [
+        ("bank,Shop", None, "QA_KNOWLEDGE_BASES: 'Shop'"),
+        ("bank,shop,bank", None, "QA_KNOWLEDGE_BASES: 'bank'"),
+        ("bank,../etc", None, "QA_KNOWLEDGE_BASES"),
+        ("bank,law", "shop", "QA_KNOWLEDGE_BASE: 'shop' is not among"),
+    ],
+)
+def test_a_slip_among_several_knowledge_bases_is_named(
+    monkeypatch: pytest.MonkeyPatch, several: str, default: str | None, complaint: str
+) -> None:
+    monkeypatch.setenv("QA_KNOWLEDGE_BASES", several)
+    if default:
+        monkeypatch.setenv("QA_KNOWLEDGE_BASE", default)
+    with pytest.raises(SettingsError, match=complaint):
+        load_settings()

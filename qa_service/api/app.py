@@ -7,26 +7,36 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
+from qa_service.api.allow import tell_methods
 from qa_service.api.bodies import MAX_BODY_BYTES
 from qa_service.api.errors import EXCEPTION_HANDLERS
+from qa_service.api.hosts import LocalHosts
 from qa_service.api.house import House
 from qa_service.api.openapi import openapi_config
+from qa_service.api.rate_limits import RateLimits
 from qa_service.api.request_id import RequestIds
 from qa_service.api.routes.answers import answer
 from qa_service.api.routes.explain import explain
 from qa_service.api.routes.messages import ask, pull, read_message
+from qa_service.api.routes.oauth import issue_token, public_keys
 from qa_service.api.routes.operation import healthz, readyz
-from qa_service.api.routes.sessions import bind_session, open_session, read_session
+from qa_service.api.routes.sessions import bind_session, erase_session, open_session, read_session
+from qa_service.api.routes.users import erase_user, export_user
 
 ROUTES: Sequence[HTTPRouteHandler] = (
     open_session,
     read_session,
     bind_session,
+    erase_session,
+    export_user,
+    erase_user,
     ask,
     pull,
     read_message,
     answer,
     explain,
+    issue_token,
+    public_keys,
     healthz,
     readyz,
 )
@@ -37,7 +47,7 @@ class Application:
 
     def __init__(self, app: Litestar) -> None:
         self._app = app
-        self._asgi = RequestIds(app)
+        self._asgi = RequestIds(LocalHosts(RateLimits(app, self._house), self._only_local))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -45,9 +55,17 @@ class Application:
 
     def stop_waiting(self) -> None:
         """Answer every long poll and every waiting question now, with what there is."""
+        if house := self._house():
+            for rooms in house.tenants.values():
+                rooms.conversation.stop_waiting()
+
+    def _only_local(self) -> bool:
+        house = self._house()
+        return house is not None and house.gate.local_key is not None
+
+    def _house(self) -> House | None:
         house: House | None = self._app.state.get("house")
-        if house:
-            house.conversation.stop_waiting()
+        return house
 
 
 def create_app(
@@ -70,6 +88,7 @@ def create_app(
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
+        before_send=[tell_methods],
         logging_config=None,
     )
     return Application(app)

@@ -1,4 +1,4 @@
-"""Reading a request: its body, its token, what it prefers. Every refusal says what was expected. It knows no route.
+"""Reading a request: its body, what it prefers. Every refusal says what was expected. It knows no route and no token.
 
 Bodies are plain attributes or a JSON:API document around them; both are accepted, and a refusal points to the attribute
 in either case. Of a member that comes twice the last one counts, as with most readers of JSON.
@@ -11,7 +11,8 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import InternalServerException
 
-from qa_service.domain.errors import InvalidInput, Unauthenticated
+from qa_service.domain.errors import InvalidInput
+from qa_service.domain.text import MAX_QUESTION_CHARS
 
 AnyRequest = Request[Any, Any, Any]
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -23,44 +24,61 @@ _LONE_SURROGATE = re.compile(  # as a JSON escape
 )
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORECASE)
-_MAX_KEY_CHARS = 255
+MAX_KEY_CHARS = 255
 # A `$` alone would let a line break through at the end.
 _LOCALE = r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+ON_ONE_LINE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*"
+# At least one character that can be seen.
+_VISIBLE = r"[^\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
 # 100,000 levels of nesting are read and called malformed; a megabyte is refused unread.
 MAX_BODY_BYTES = 640 * 1024
 DEFAULT_WAIT_S = 3.0  # the default and the most: proxies and the SDK give up at 3 s
 IN_HAND_S = 0.5  # so the placeholder leaves at 2.5 s
 
 
+# Described only: `check_question` decides, and says more.
+_QUESTION = {"minLength": 1, "maxLength": MAX_QUESTION_CHARS, "pattern": _VISIBLE}
+
+
 class OpenSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Open a session: for an anonymous device, or at once for a uid."""
+    """Open a session: for an anonymous device, or at once for the uid that a user token vouches for.
+
+    `bot` says whom a device wants to ask; without it, the default one.
+    """
 
     device_id: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=128)] = ""
     uid: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=128)] = ""
+    user_token: str = ""
+    bot: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=64)] = ""
     locale: Annotated[str, msgspec.Meta(pattern=rf"^{_LOCALE}$(?!\n)", max_length=35)] = "zh-CN"
 
 
 class BindSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Give an anonymous session to a user of the host product."""
+    """Give an anonymous session to the user of the host product that a user token vouches for.
 
-    uid: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, min_length=1, max_length=128)]
+    `uid`, where it is named, is the token's own.
+    """
+
+    uid: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=128)] = ""
+    user_token: str = ""
 
 
 class AskQuestion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Ask a question: 1 to 500 characters after trimming. `lid` is the client's own id, an idempotency key."""
 
-    text: str
+    text: Annotated[str, msgspec.Meta(extra_json_schema=_QUESTION)]
     locale: Annotated[str, msgspec.Meta(pattern=rf"^({_LOCALE})?$(?!\n)", max_length=35)] = ""
-    lid: Annotated[str, msgspec.Meta(max_length=_MAX_KEY_CHARS)] = ""
+    lid: Annotated[str, msgspec.Meta(pattern=rf"^{ON_ONE_LINE}$(?!\n)", max_length=MAX_KEY_CHARS)] = ""
 
 
 async def read_body(request: AnyRequest, shape: type[Body], *, when_empty: Body | None = None) -> Body:
     """Read a JSON body of one shape; no body at all gives `when_empty`, where there is one.
 
     Raises:
-        InvalidInput: wrong content type (415), cut short or not UTF-8 JSON (400), or not of that shape (422).
+        InvalidInput: wrong content type or packed (415), cut short or not UTF-8 JSON (400), or not of that shape (422).
     """
+    check_encoding(request)
     try:
         raw = await request.body()
     except InternalServerException:  # Litestar's word for a caller who hung up
@@ -76,6 +94,17 @@ async def read_body(request: AnyRequest, shape: type[Body], *, when_empty: Body 
         return msgspec.convert(members, shape)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from None
+
+
+def check_encoding(request: AnyRequest) -> None:
+    """Refuse a packed body: a question has nothing to gain from it, and a few bytes unpack to gigabytes."""
+    codings = ",".join(request.headers.getall("content-encoding", [])).lower()
+    if any(coding.strip() not in {"", "identity"} for coding in codings.split(",")):
+        raise InvalidInput(
+            "a body is sent as it is, without Content-Encoding",
+            code="unsupported-encoding",
+            pointer="header:Content-Encoding",
+        )
 
 
 def _check_content_type(header: str) -> None:
@@ -135,20 +164,12 @@ def _refusal(message: str) -> InvalidInput:
     return InvalidInput(detail[:1].lower() + detail[1:], code=code, pointer=pointer)
 
 
-def bearer_token(request: AnyRequest) -> str:
-    """Give the session token; Unauthenticated when there is none."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("send the session's token: Authorization: Bearer <token>", code="token-required")
-    return token.strip()
-
-
 def idempotency_key(request: AnyRequest, lid: str) -> str:
     """Give the caller's key for this request: the header's, else the body's `lid`; empty when there is none."""
     key = request.headers.get("idempotency-key", "").strip().strip('"') or lid
-    if len(key) > _MAX_KEY_CHARS or not key.isprintable():
+    if len(key) > MAX_KEY_CHARS or not re.fullmatch(ON_ONE_LINE, key):
         raise InvalidInput(
-            f"an idempotency key has at most {_MAX_KEY_CHARS} printable characters",
+            f"an idempotency key has at most {MAX_KEY_CHARS} characters, none of them a control character",
             code="invalid-idempotency-key",
             pointer="header:Idempotency-Key",
         )
@@ -169,7 +190,7 @@ def whole_number(request: AnyRequest, name: str, *, default: int, least: int, mo
     given = request.query_params.get(name)
     if given is None:
         return default
-    if not re.fullmatch(r"[0-9]{1,18}", given) or not least <= int(given) <= most:
+    if not re.fullmatch(r"[0-9]{1,19}", given) or not least <= int(given) <= most:
         raise InvalidInput(
             f"{name} is a whole number from {least} to {most}", code="invalid-parameter", pointer=f"parameter:{name}"
         )

@@ -1,18 +1,23 @@
-"""One table from the error tree to HTTP, and the bodies that errors are sent in. It knows no route."""
+"""One table from the error tree to HTTP, and the bodies that errors are sent in. It knows no route.
+
+A body is JSON:API's, or, where Accept names application/problem+json, that of RFC 9457 with the same members.
+"""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.types import ExceptionHandlersMap
+from litestar.types import ExceptionHandlersMap, Scope
 
 from qa_service.api.bodies import MAX_BODY_BYTES
 from qa_service.api.request_id import request_id_of
 from qa_service.domain.errors import (
     Conflict,
+    Forbidden,
     InvalidInput,
     NotFound,
     Overloaded,
@@ -25,6 +30,7 @@ _STATUS: dict[type[QaError], int] = {
     InvalidInput: 422,
     NotFound: 404,
     Unauthenticated: 401,
+    Forbidden: 403,
     Conflict: 409,
     Overloaded: 429,
     Unavailable: 503,
@@ -37,6 +43,7 @@ _STATUS_BY_CODE = {
     "body-cut-short": 400,
     "body-too-large": 413,
     "unsupported-media-type": 415,
+    "unsupported-encoding": 415,
     "idempotency-key-reused": 422,
     "cursor-expired": 410,
     "queue-full": 503,
@@ -48,6 +55,7 @@ _BY_STATUS = {
     413: ("body-too-large", "Body too large", f"a body has at most {MAX_BODY_BYTES} bytes"),
 }
 _MEDIA_TYPE = "application/json"
+PROBLEM = "application/problem+json"
 
 log = structlog.get_logger(__name__)
 
@@ -64,12 +72,24 @@ def answer_known(request: Request[Any, Any, Any], error: QaError) -> Response[by
     headers: dict[str, str] = {}
     if isinstance(error, Overloaded | Unavailable):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
-    if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = "Bearer"
+    if challenge := _challenge(error):
+        headers["WWW-Authenticate"] = challenge
+    if error.code == "unsupported-encoding":
+        headers["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
     if status >= 500:
         log.warning("request failed", code=error.code, detail=error.detail)
     shown = error.detail if status != 500 else "the error has been logged under this request id"
-    return _response(request, status, error.code, error.title, shown, pointer=error.pointer, headers=headers)
+    refusal = Refusal(status=status, code=error.code, title=error.title, detail=shown, pointer=error.pointer)
+    return _response(request, refusal, headers=headers)
+
+
+def _challenge(error: QaError) -> str:
+    """Say which token would do (RFC 6750, 3); what was wrong with the one that came stands in the body."""
+    if isinstance(error, Forbidden) and error.scope:
+        return f'Bearer error="insufficient_scope", scope="{error.scope}"'
+    if not isinstance(error, Unauthenticated):
+        return ""
+    return 'Bearer error="invalid_token"' if error.code == "invalid-token" else "Bearer"
 
 
 def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -78,14 +98,15 @@ def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     if status >= 500:
         return answer_unknown(request, error)
     code, title, detail = _BY_STATUS.get(status, ("bad-request", "Bad request", error.detail))
-    return _response(request, status, code, title, detail, headers=dict(error.headers or {}))
+    refusal = Refusal(status=status, code=code, title=title, detail=detail)
+    return _response(request, refusal, headers=dict(error.headers or {}))
 
 
 def answer_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a bug: logged whole, shown as little as possible."""
     log.error("unexpected error", exc_info=error)
     detail = "the error has been logged under this request id"
-    return _response(request, 500, "internal-error", "Internal error", detail)
+    return _response(request, Refusal(status=500, code="internal-error", title="Internal error", detail=detail))
 
 
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {
@@ -95,27 +116,75 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An error's body, ready to be sent."""
+
+    body: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What an error says. `pointer` names the part of the request at fault, `retry_after_s` when to come again."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    pointer: str = ""
+    retry_after_s: int = 0
+
+    def told(self, request_id: str, *, accept: bytes = b"") -> Told:
+        """Write it for who sends this Accept."""
+        if wants_problem(accept):
+            return Told(body=msgspec.json.encode(self._problem(request_id)), media_type=PROBLEM)
+        members: dict[str, Any] = {
+            "status": str(self.status),
+            "code": self.code,
+            "title": self.title,
+            "detail": self.detail,
+            **self._source(),
+            "meta": {"request_id": request_id},
+        }
+        return Told(body=msgspec.json.encode({"errors": [members]}), media_type=_MEDIA_TYPE)
+
+    def _problem(self, request_id: str) -> dict[str, Any]:
+        return {
+            "type": f"urn:qa-service:error:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": f"urn:qa-service:request:{request_id}",
+            "code": self.code,
+            **self._source(),
+            "request_id": request_id,
+        }
+
+    def _source(self) -> dict[str, Any]:
+        if not self.pointer:
+            return {}
+        kind, _, name = self.pointer.partition(":")
+        return {"source": {kind: name} if kind in {"header", "parameter"} else {"pointer": self.pointer}}
+
+
+def wants_problem(accept: bytes) -> bool:
+    """Whether an Accept header asks for RFC 9457 by its name, with a weight above nothing."""
+    for wish in accept.decode("latin-1").lower().split(","):
+        name, *parameters = (part.strip() for part in wish.split(";"))
+        if name == PROBLEM:
+            return not any(one.startswith("q=") and not one[2:].strip("0.") for one in parameters)
+    return False
+
+
+def accept_of(scope: Scope) -> bytes:
+    """Give the Accept header of a connection, b"" where there is none."""
+    return b",".join(value for name, value in scope["headers"] if name == b"accept")
+
+
 def _response(
-    request: Request[Any, Any, Any],
-    status: int,
-    code: str,
-    title: str,
-    detail: str,
-    *,
-    pointer: str = "",
-    headers: dict[str, str] | None = None,
+    request: Request[Any, Any, Any], refusal: Refusal, *, headers: dict[str, str] | None = None
 ) -> Response[bytes]:
-    error: dict[str, Any] = {"status": str(status), "code": code, "title": title, "detail": detail}
-    if pointer:
-        kind, _, name = pointer.partition(":")
-        error["source"] = {kind: name} if kind in {"header", "parameter"} else {"pointer": pointer}
-    error["meta"] = {"request_id": request_id_of(request.scope)}
-    body = msgspec.json.encode({"errors": [error]})
-    return Response(body, status_code=status, media_type=_MEDIA_TYPE, headers=headers or {})
-
-
-def body_of_no_http(request_id: str) -> bytes:
-    """Give the body of a 400 for bytes that no request can be read from; the server answers them before any route."""
-    detail = "this is no HTTP/1.1 request: its path is percent-encoded, its header fields hold no control characters"
-    error = {"status": "400", "code": "bad-request", "title": "Bad request", "detail": detail}
-    return msgspec.json.encode({"errors": [{**error, "meta": {"request_id": request_id}}]})
+    told = refusal.told(request_id_of(request.scope), accept=accept_of(request.scope))
+    varied = {**(headers or {}), "Vary": "Accept"}
+    return Response(told.body, status_code=refusal.status, media_type=told.media_type, headers=varied)

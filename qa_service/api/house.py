@@ -1,13 +1,18 @@
 """What the routes need of the rest of the house; `main.py` furnishes it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from litestar import Request
+from litestar.connection import ASGIConnection
 
+from qa_service.access.gate import Gate
+from qa_service.api.limits import Limits
 from qa_service.conversation.conversation import Conversation
+from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
+
+AnyConnection = ASGIConnection[Any, Any, Any, Any]  # a request or a WebSocket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +25,25 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """The rooms behind the routes."""
+class Rooms:
+    """What serves the callers of one tenant."""
 
     conversation: Conversation
     desk: InquiryDesk
+    erasure: Erasure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What stands behind the routes: each tenant's rooms, by its name, and whose bot is whose."""
+
+    tenants: Mapping[str, Rooms]
+    bots: Mapping[str, str]
     readiness: Callable[[], Awaitable[Readiness]]
+    gate: Gate
+    limits: Limits
 
 
-def house_of(request: Request[Any, Any, Any]) -> House:
-    """Give the rooms of the application that serves a request."""
-    return cast("House", request.app.state["house"])
+def house_of(connection: AnyConnection) -> House:
+    """Give the rooms of the application that serves a connection."""
+    return cast("House", connection.app.state["house"])

@@ -11,12 +11,14 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import (
     Components,
+    Link,
+    OAuthFlow,
+    OAuthFlows,
     OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
     Operation,
-    Parameter,
     Reference,
     RequestBody,
     Schema,
@@ -25,19 +27,27 @@ from litestar.openapi.spec import (
 )
 
 import qa_service
+from qa_service.access.caller import Scope
+from qa_service.api.errors import PROBLEM
+from qa_service.api.openapi_parameters import Line, Whole, header, whole_number
 
 _PAGE = Path(__file__).parent / "assets" / "openapi.html"
 _KEYWORDS = {"maxLength": "max_length", "minLength": "min_length", "pattern": "pattern", "default": "default"}
 _REASONS = {
-    400: "The body is not UTF-8 JSON",
-    401: "No token came with the request",
+    400: "What came is no HTTP/1.1 request, or its body is not UTF-8 JSON",
+    401: "No token came with the request, or one that is not accepted",
+    403: "The token is good, and not for this",
     404: "No such session or message, or it is not the caller's",
+    408: "The request came too slowly",
     409: "The session belongs to another uid",
     410: "The cursor is older than the log",
     413: "The body is too large",
-    415: "The body is not sent as JSON",
+    414: "Path and query are too long",
+    415: "The body is not sent as JSON, or packed",
+    421: "Without keys, the Host header names this machine: localhost, 127.0.0.1 or [::1]",
     422: "A member breaks a rule; `source.pointer` names it",
-    429: "Too many turns wait in this session; see Retry-After",
+    429: "The caller's share of a minute is used up, or too many turns or requests wait here; see Retry-After",
+    431: "The header fields are too many or too large",
     503: "Redis, the index or the workers are away, or the queue is full; see Retry-After",
 }
 
@@ -45,6 +55,7 @@ _REASONS = {
 _SUCCESSES = {
     "200": ("Here it is", ()),
     "201": ("It is made; a question is answered already", ("Location", "Idempotent-Replayed")),
+    "204": ("It is gone", ()),
     "202": (
         "The answer is still to come; a placeholder stands for it",
         ("Location", "Retry-After", "Idempotent-Replayed"),
@@ -54,35 +65,58 @@ _SUCCESSES = {
 # Every `code` that an error of this status may carry.
 CODES = {
     400: ("malformed-json", "malformed-text", "body-cut-short", "bad-request"),
-    401: ("token-required",),
+    401: ("token-required", "invalid-token", "user-token-required"),
+    403: ("insufficient-scope", "uid-mismatch", "tenant-mismatch"),
     404: ("session-not-found", "message-not-found", "route-not-found"),
+    408: ("request-timeout",),
     409: ("uid-conflict",),
     410: ("cursor-expired",),
     413: ("body-too-large",),
-    415: ("unsupported-media-type",),
+    414: ("uri-too-long",),
+    415: ("unsupported-media-type", "unsupported-encoding"),
+    421: ("unknown-host",),
     422: (
         *("invalid-body", "invalid-parameter", "cursor-invalid", "invalid-idempotency-key", "idempotency-key-reused"),
-        *("question-not-text", "question-empty", "question-too-long"),
+        *("question-not-text", "question-empty", "question-too-long", "unknown-bot"),
     ),
-    429: ("too-many-pending",),
+    429: ("rate-limited", "too-many-pending", "too-many-pipelined", "too-many-connections"),
+    431: ("headers-too-large",),
     503: ("store-unavailable", "index-unavailable", "answer-late", "queue-full"),
 }
 
 
-def described(
+NOBODY, SESSION, USER, CLIENT = "", "session", "user", "client"  # whose token a route takes; the first takes none
+CREDENTIALS = "credentials"
+TOKEN_PATH = "/oauth/token"  # noqa: S105  # a path
+_ANYWHERE = (400, 408, 414, 421, 429, 431)
+_COUNTED = (503,)  # nobody can count
+_ROOM_HEADERS = ("RateLimit-Policy", "RateLimit")
+_SCOPES = {
+    Scope.ASK.value: "ask without a session, open sessions for users, enter users' sessions",
+    Scope.EXPLAIN.value: "see every number behind an answer",
+    Scope.WEBHOOKS.value: "manage the tenant's webhooks",
+    Scope.ADMIN.value: "operate; export and erase users",
+}
+
+
+def described(  # noqa: PLR0913  # each names one part of a description, by keyword
     *,
     body: type[msgspec.Struct] | None = None,
+    may_lack_body: bool = False,
     example: dict[str, Any] | None = None,
     errors: tuple[int, ...] = (),
-    query: dict[str, str] | None = None,
-    headers: dict[str, str] | None = None,
+    query: dict[str, Whole] | None = None,
+    headers: dict[str, Line] | None = None,
     accepts: bool = False,
-    token: bool = True,
+    callers: tuple[str, ...] = (SESSION, USER, CLIENT),
+    scope: Scope = Scope.ASK,
+    leads_to: dict[str, dict[str, str]] | None = None,
 ) -> type[Operation]:
     """Give the OpenAPI operation of a handler that reads its own body, query and headers.
 
-    `query` and `headers` map a parameter to its description; those of the query are whole numbers. `errors` are the
-    statuses it may answer, and with `accepts` it may answer 202 as well.
+    `query` and `headers` map a parameter to what it may hold. `errors` are the statuses it may answer, and with
+    `accepts` it may answer 202 as well. `callers` says whose tokens it takes, none for a route that looks at none;
+    `scope` is what a client's needs. `leads_to` names operations by id, each with where its parameters stand here.
     """
 
     @dataclass
@@ -91,21 +125,28 @@ def described(
             if body:
                 media = OpenAPIMediaType(schema=_schema(body, example))
                 content = {"application/json": media, "application/vnd.api+json": media}
-                self.request_body = RequestBody(content=content, required=True, description=body.__doc__)
+                self.request_body = RequestBody(content=content, required=not may_lack_body, description=body.__doc__)
             self.parameters = [
                 *(self.parameters or []),
-                *(_whole_number(name, text) for name, text in (query or {}).items()),
-                *(_header(name, text) for name, text in (headers or {}).items()),
+                *(whole_number(name, whole) for name, whole in (query or {}).items()),
+                *(header(name, line) for name, line in (headers or {}).items()),
             ]
             # Litestar adds a 400 of its own to whatever has parameters.
             successes = [status for status in self.responses or {} if status < "300"] + ["202"] * accepts
             self.responses = {
-                **{status: _success(status) for status in successes},
-                **{str(status): _error(status) for status in errors},
+                **{status: _success(status, leads_to or {}) for status in successes},
+                **{
+                    str(status): error_response(status)
+                    for status in (*errors, *_ANYWHERE, *(_COUNTED if callers else ()))
+                },
             }
-            self.security = [{"session": []}] if token else []
+            self.security = [_requirement(caller, scope) for caller in callers]
 
     return Described
+
+
+def _requirement(caller: str, scope: Scope) -> dict[str, list[str]]:
+    return {caller: [scope.value] if caller == CLIENT else []} if caller else {}
 
 
 def _schema(shape: type[msgspec.Struct], example: dict[str, Any] | None) -> Schema:
@@ -126,18 +167,10 @@ def _schema(shape: type[msgspec.Struct], example: dict[str, Any] | None) -> Sche
     )
 
 
-def _whole_number(name: str, text: str) -> Parameter:
-    schema = Schema(type=OpenAPIType.INTEGER, minimum=0)
-    return Parameter(name=name, param_in="query", description=text, required=False, schema=schema)
-
-
-def _header(name: str, text: str) -> Parameter:
-    schema = Schema(type=OpenAPIType.STRING)
-    return Parameter(name=name, param_in="header", description=text, required=False, schema=schema)
-
-
-def _success(status: str) -> OpenAPIResponse:
+def _success(status: str, leads_to: dict[str, dict[str, str]]) -> OpenAPIResponse:
     description, names = _SUCCESSES[status]
+    if status == "204":
+        return OpenAPIResponse(description=description)
     anything = Schema(type=OpenAPIType.OBJECT)
     members: dict[str, Reference | Schema] = {
         "data": Schema(description="one resource, or a list of them"),
@@ -148,10 +181,15 @@ def _success(status: str) -> OpenAPIResponse:
     schema = Schema(type=OpenAPIType.OBJECT, properties=members, required=["data", "meta"])
     headers: dict[str, Any] = {name: OpenAPIHeader(schema=Schema(type=OpenAPIType.STRING)) for name in names}
     content = {"application/json": OpenAPIMediaType(schema=schema)}
-    return OpenAPIResponse(description=description, content=content, headers=headers or None)
+    links: dict[str, Link | Reference] = {
+        operation: Link(operation_id=operation, parameters=dict(parameters))
+        for operation, parameters in leads_to.items()
+    }
+    return OpenAPIResponse(description=description, content=content, headers=headers or None, links=links or None)
 
 
-def _error(status: int) -> OpenAPIResponse:
+def error_response(status: int) -> OpenAPIResponse:
+    """Describe an error of one status, with every code that it may carry."""
     member: dict[str, Reference | Schema] = {
         name: Schema(type=OpenAPIType.STRING) for name in ("status", "title", "detail")
     }
@@ -161,8 +199,23 @@ def _error(status: int) -> OpenAPIResponse:
     headers: dict[str, Any] = {}
     if status in {429, 503}:
         headers = {"Retry-After": OpenAPIHeader(schema=Schema(type=OpenAPIType.INTEGER))}
-    content = {"application/json": OpenAPIMediaType(schema=errors)}
+    if status == 429:
+        headers |= {name: OpenAPIHeader(schema=Schema(type=OpenAPIType.STRING)) for name in _ROOM_HEADERS}
+    content = {
+        "application/json": OpenAPIMediaType(schema=errors),
+        PROBLEM: OpenAPIMediaType(schema=_problem(status)),
+    }
     return OpenAPIResponse(description=_REASONS[status], content=content, headers=headers or None)
+
+
+def _problem(status: int) -> Schema:
+    """Describe the same error as RFC 9457 has it; it is sent where Accept names it."""
+    members: dict[str, Reference | Schema] = {
+        name: Schema(type=OpenAPIType.STRING) for name in ("type", "title", "detail", "instance", "request_id")
+    }
+    members["status"] = Schema(type=OpenAPIType.INTEGER, enum=[status])
+    members["code"] = Schema(type=OpenAPIType.STRING, enum=list(CODES[status]))
+    return Schema(type=OpenAPIType.OBJECT, properties=members, required=list(members))
 
 
 class ShippedPage(OpenAPIRenderPlugin):
@@ -196,16 +249,30 @@ def openapi_config() -> OpenAPIConfig:
         ),
         render_plugins=[JsonRenderPlugin(), ShippedPage(path="/")],
         tags=[
-            Tag(name="sessions", description="Open, read, and bind to a uid"),
+            Tag(name="sessions", description="Open, read, bind to a uid, and erase"),
+            Tag(name="users", description="All that is kept of a user: export and erase it"),
             Tag(name="messages", description="Ask, and read what was said"),
             Tag(name="answers", description="One stateless question"),
+            Tag(name="access", description="Access tokens for clients, and the keys that verify them"),
             Tag(name="operation", description="Is it alive, is it ready"),
         ],
         components=Components(
             security_schemes={
-                "session": SecurityScheme(
+                SESSION: SecurityScheme(
                     type="http", scheme="bearer", description="The token that opening the session answered with"
-                )
+                ),
+                USER: SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="A user token, signed by the host's back end",
+                ),
+                CLIENT: SecurityScheme(
+                    type="oauth2",
+                    description="An access token of client credentials, or the key of a service without keys",
+                    flows=OAuthFlows(client_credentials=OAuthFlow(token_url=TOKEN_PATH, scopes=_SCOPES)),
+                ),
+                CREDENTIALS: SecurityScheme(type="http", scheme="basic", description="A client's id and secret"),
             }
         ),
         use_handler_docstrings=True,

@@ -15,6 +15,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 _HARMLESS = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _HEADER = b"x-request-id"
+_A_USER = re.compile(r"(?<=/users/)[^/]+")  # a uid may be a name, which no redactor knows
 _QUIET = {"/healthz", "/readyz"}  # asked every few seconds by whatever watches the service
 
 log = structlog.get_logger(__name__)
@@ -37,7 +38,7 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         request = scope
-        request_id = _chosen(request["headers"])
+        request_id = chosen_request_id(request["headers"])
         request["qa_request_id"] = request_id  # type: ignore[typeddict-unknown-key]  # ASGI allows further keys
         clear_contextvars()
         bind_contextvars(request_id=request_id)
@@ -56,9 +57,8 @@ class RequestIds:
         finally:
             if request["path"] not in _QUIET:
                 elapsed_ms = round((time.perf_counter() - started) * 1000, 2)
-                log.info(
-                    "request", method=request["method"], path=request["path"], status=status, elapsed_ms=elapsed_ms
-                )
+                path = _A_USER.sub("[uid]", request["path"])
+                log.info("request", method=request["method"], path=path, status=status, elapsed_ms=elapsed_ms)
 
 
 def new_request_id() -> str:
@@ -66,6 +66,7 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
-def _chosen(headers: Any) -> str:  # noqa: ANN401  # an ASGI server's list or tuple of byte pairs
+def chosen_request_id(headers: Any) -> str:  # noqa: ANN401  # an ASGI server's list or tuple of byte pairs
+    """Give the id that a request brought, if it is a harmless one, else a new one."""
     given = next((value for name, value in headers if name == _HEADER), b"")
     return given.decode("ascii") if _HARMLESS.fullmatch(given) else new_request_id()

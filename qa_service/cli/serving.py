@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import shlex
 import signal
 
 import click
 
+from qa_service.access.local_key import LocalKey
+from qa_service.access.opening import open_ring
 from qa_service.cli.group import run, settings_in_force, verbs
 from qa_service.logs import configure_logs
-from qa_service.main import furnished, redis_address, run_worker, versions_of
-from qa_service.serve import serve
+from qa_service.main import access_sources, furnished, redis_address, run_worker, settings_of, versions_of
+from qa_service.serve import Serving, serve
 
 _PARENT_LOOK_S = 0.5
 
@@ -21,10 +24,9 @@ def serve_command(host: str | None, port: int | None) -> None:
     """Run a private Redis (unless QA_REDIS_URL names one), an API process and a worker process."""
     settings = settings_in_force(host=host, port=port)
     configure_logs(settings.log_level, process="serve")
-    if versions_of(settings).active() is None:
-        click.echo(
-            f"No index of {settings.knowledge_base!r} is active yet; see `qa-service index build --help`.", err=True
-        )
+    for tenant in settings.tenants:
+        if versions_of(settings_of(settings, tenant)).active() is None:
+            click.echo(f"No index of {tenant!r} is active yet; see `qa-service index build --help`.", err=True)
     run(serve(settings, _announce))
 
 
@@ -37,8 +39,15 @@ def api_command(parent: int) -> None:
 
     settings = settings_in_force()
     redis_address(settings)  # refused here in one line, rather than by a server that has half started
+    open_ring(access_sources(settings))
     configure_logs(settings.log_level, process="api")
-    run_http(lambda: furnished(settings), host=settings.host, port=settings.port, parent=parent)
+    run_http(
+        lambda: furnished(settings),
+        host=settings.host,
+        port=settings.port,
+        parent=parent,
+        most_connections=settings.most_connections,
+    )
 
 
 @verbs.command("worker")
@@ -66,12 +75,28 @@ async def _stop_with_parent(parent: int, stop: asyncio.Event) -> None:
         stop.set()
 
 
-def _announce(url: str) -> None:
+def _announce(serving: Serving) -> None:
+    url = serving.url
     click.echo(
         f"""
 qa_service answers at {url} (API description: {url}/schema). Try:
 
-  curl -s {url}/api/v1/bot/answers -H 'Content-Type: application/json' -d '{{"text": "怎么退货"}}'
+  {_first_call(serving)}
 
 Ctrl-C stops it."""
     )
+
+
+def _first_call(serving: Serving) -> str:
+    if serving.local_key is None:  # nobody but a client asks without a session, and its secret was told elsewhere
+        return f"curl -s -X POST {serving.url}/api/v1/bot/sessions"
+    body = '{"text": "怎么退货"}'
+    return (
+        f"curl -s {serving.url}/api/v1/bot/answers -H 'Content-Type: application/json' "
+        f"-H \"Authorization: Bearer {_shown(serving.local_key)}\" -d '{body}'"
+    )
+
+
+def _shown(key: LocalKey) -> str:
+    """Tell a key when it is new; later only where it lies, so that no terminal keeps repeating it."""
+    return key.text if key.is_new else f"$(cat {shlex.quote(str(key.path))})"

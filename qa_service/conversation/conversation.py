@@ -10,7 +10,7 @@ from qa_service.conversation.ports import ActiveIndex, Bell, Bells, Sessions
 from qa_service.domain.context import is_cacheable
 from qa_service.domain.errors import IndexUnavailable
 from qa_service.domain.saying import Acceptance, Accepted, Page, Saying
-from qa_service.domain.session import Message, MessageState, Session
+from qa_service.domain.session import Message, MessageState, Proof, Session, session_token
 from qa_service.domain.snowflake import wall_clock_ms
 from qa_service.domain.text import check_question, normalise
 
@@ -29,10 +29,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Utterance:
-    """What a caller says: a checked session, a text not yet checked, and how long to wait for the reply (seconds)."""
+    """What a caller says, in a session that `proof` opens: a text not yet checked; seconds to wait for the reply."""
 
     sid: str
-    token: str
+    proof: Proof
     text: object
     request_id: str
     wait_s: float
@@ -55,7 +55,7 @@ class Conversation:
 
     async def open(self, *, device_id: str, uid: str, locale: str) -> Opened:
         """Open a session for a device or a user."""
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        token = self._new_token()
         for _ in range(_SID_TRIES):
             session = Session(
                 sid=self._next_id(),
@@ -71,14 +71,14 @@ class Conversation:
         message = "three fresh session ids in a row were taken: two processes share a worker number"
         raise RuntimeError(message)
 
-    async def read(self, sid: str, token: str) -> Session:
+    async def read(self, sid: str, proof: Proof) -> Session:
         """Give the session as it stands."""
-        return await self._sessions.read(sid, token)
+        return await self._sessions.read(sid, proof)
 
-    async def bind(self, sid: str, token: str, uid: str) -> Opened:
-        """Give an anonymous session to a uid: its history stays, its old token is void."""
-        new_token = secrets.token_urlsafe(_TOKEN_BYTES)
-        session = await self._sessions.bind(sid, token, uid=uid, new_token=new_token)
+    async def bind(self, sid: str, proof: Proof, uid: str) -> Opened:
+        """Give a session to a uid that somebody vouches for: its history stays, its old token is void."""
+        new_token = self._new_token()
+        session = await self._sessions.bind(sid, proof, uid=uid, new_token=new_token)
         return Opened(session=session, token=new_token)
 
     async def say(self, utterance: Utterance) -> Accepted:
@@ -96,18 +96,18 @@ class Conversation:
                 return accepted
             return replace(accepted, reply=await self._await_reply(saying, accepted.reply, bell, ends))
 
-    async def message(self, sid: str, token: str, message_id: str) -> Message:
+    async def message(self, sid: str, proof: Proof, message_id: str) -> Message:
         """Give one message in its present state."""
-        return await self._sessions.message(sid, token, message_id)
+        return await self._sessions.message(sid, proof, message_id)
 
-    async def replies_after(self, sid: str, token: str, *, cursor: int, limit: int, wait_s: float) -> Page:
+    async def replies_after(self, sid: str, proof: Proof, *, cursor: int, limit: int, wait_s: float) -> Page:
         """Give the messages after a cursor; with `wait_s` > 0, wait for the first one (a long poll)."""
         if wait_s <= 0:
-            return await self._sessions.read_after(sid, token, cursor, limit)
+            return await self._sessions.read_after(sid, proof, cursor, limit)
         ends = time.monotonic() + wait_s
         async with self._bells.listen(sid) as bell:
             while True:
-                page = await self._sessions.read_after(sid, token, cursor, limit)
+                page = await self._sessions.read_after(sid, proof, cursor, limit)
                 left_s = ends - time.monotonic()
                 if page.messages or left_s <= 0 or self._stopping:
                     return page
@@ -118,6 +118,9 @@ class Conversation:
         self._stopping = True
         self._bells.ring_all()
 
+    def _new_token(self) -> str:
+        return session_token(self._tenant, secrets.token_urlsafe(_TOKEN_BYTES))
+
     def _saying(self, utterance: Utterance) -> Saying:
         text = check_question(utterance.text)
         if not self._index.version:
@@ -125,7 +128,7 @@ class Conversation:
         normalised = normalise(text)
         return Saying(
             sid=utterance.sid,
-            token=utterance.token,
+            proof=utterance.proof,
             message_id=self._next_id(),
             reply_id=self._next_id(),
             text=text,
@@ -141,7 +144,7 @@ class Conversation:
     async def _await_reply(self, saying: Saying, reply: Message, bell: Bell, ends: float) -> Message:
         while reply.state is MessageState.PENDING and (left_s := ends - time.monotonic()) > 0 and not self._stopping:
             await bell.wait(min(_READ_AGAIN_S, left_s))
-            reply = await self._sessions.message(saying.sid, saying.token, reply.id)
+            reply = await self._sessions.message(saying.sid, saying.proof, reply.id)
         return reply
 
 

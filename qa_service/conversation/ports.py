@@ -1,22 +1,26 @@
 """What a conversation needs from a store. `store/` implements these on Redis; every call may raise StoreUnavailable."""
 
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from qa_service.domain.answer import Answer
 from qa_service.domain.explanation import Explanation
-from qa_service.domain.saying import Acceptance, Accepted, Inquiry, Page, Saying
-from qa_service.domain.session import Message, Session
+from qa_service.domain.saying import Acceptance, Accepted, Asked, Exported, Inquiry, Page, Saying
+from qa_service.domain.session import Message, Proof, Session
 
 __all__ = [
     "Acceptance",
     "Accepted",
     "ActiveIndex",
+    "Asked",
     "Bell",
     "Bells",
+    "Exported",
     "Inquiries",
     "Inquiry",
     "Page",
+    "Records",
     "Saying",
     "Sessions",
 ]
@@ -25,18 +29,18 @@ __all__ = [
 class Sessions(Protocol):
     """The event log of each session: the truth that every transport reads.
 
-    A token that is not the session's raises NotFound, exactly as an unknown session does.
+    A proof that does not open the session raises NotFound, exactly as an unknown session does.
     """
 
     async def open(self, session: Session, token: str) -> bool:
         """Store a new session; False when its sid is already taken."""
         ...
 
-    async def read(self, sid: str, token: str) -> Session:
+    async def read(self, sid: str, proof: Proof) -> Session:
         """The session as it stands; slides its 24 hours."""
         ...
 
-    async def bind(self, sid: str, token: str, *, uid: str, new_token: str) -> Session:
+    async def bind(self, sid: str, proof: Proof, *, uid: str, new_token: str) -> Session:
         """Give the session to a uid and void the old token. A second, different uid raises Conflict (uid-conflict)."""
         ...
 
@@ -48,11 +52,11 @@ class Sessions(Protocol):
         """
         ...
 
-    async def message(self, sid: str, token: str, message_id: str) -> Message:
+    async def message(self, sid: str, proof: Proof, message_id: str) -> Message:
         """One message; NotFound (message-not-found) when there is none of that id."""
         ...
 
-    async def read_after(self, sid: str, token: str, cursor: int, limit: int) -> Page:
+    async def read_after(self, sid: str, proof: Proof, cursor: int, limit: int) -> Page:
         """Messages whose `seq` is greater than `cursor`.
 
         Raises Conflict (cursor-expired) for a cursor older than the log, InvalidInput (cursor-invalid) for one from
@@ -98,6 +102,30 @@ class Inquiries(Protocol):
 
     async def explanation(self, job_id: str) -> Explanation | None:
         """The explanation that an inquiry with `explain` asked for, once a worker has given it."""
+        ...
+
+
+class Records(Protocol):
+    """What is kept of sessions and users, to be shown and removed; proofs are judged as by Sessions."""
+
+    async def erase(self, sid: str, proof: Proof) -> tuple[Asked, ...]:
+        """Remove a session and all that belongs to it; give the questions whose answers may be cached."""
+        ...
+
+    async def export(self, sid: str, proof: Proof) -> Exported:
+        """A session with all its messages; it lives no longer for it."""
+        ...
+
+    async def sids_of(self, uid: str) -> tuple[str, ...]:
+        """The sessions of a user, oldest first; some of them may have expired."""
+        ...
+
+    async def erase_letters(self, uid: str) -> None:
+        """Remove what was given up of a user's questions."""
+        ...
+
+    async def forget(self, questions: Iterable[Asked]) -> None:
+        """Forget cached answers, and how often their questions came."""
         ...
 
 

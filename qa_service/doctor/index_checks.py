@@ -4,7 +4,7 @@ import numpy as np
 
 from qa_service.doctor.finding import Finding, Level
 from qa_service.domain.errors import QaError, SnapshotError
-from qa_service.main import encoder_named, open_version, versions_of
+from qa_service.main import LIGHT, encoder_named, open_version, versions_of
 from qa_service.retrieval.tokens import Tokeniser
 from qa_service.settings import Settings
 
@@ -50,9 +50,12 @@ def check_index(settings: Settings) -> Finding:
         state = next((state for state in versions.list() if state.active), None)
         if state and state.problem:
             raise SnapshotError(state.problem)  # told like any other damage
-        open_version(settings, active)
+        snapshot = open_version(settings, active)
     except QaError as error:
         advice = "qa-service index rollback goes back to the version before; or build it again"
         return Finding(name=name, level=Level.ERROR, found=error.detail, advice=advice)
+    if snapshot.manifest.quick and not snapshot.quick and settings.reranker == LIGHT:
+        found = f"{active} has a quick look by another built-in encoder: {snapshot.encoder.name} is asked every time"
+        return Finding(name=name, level=Level.WARNING, found=found, advice="qa-service index build SOURCES")
     size = f"{state.entries:,} entries, {state.bytes / 1e6:.1f} MB" if state else ""
     return Finding(name=name, found=f"{active} is whole, opens and finds its canaries ({size})")

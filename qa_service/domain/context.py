@@ -6,6 +6,7 @@ interrogative. A complete question ("怎么退货", "How do I return an item?") 
 
 import re
 
+from qa_service.domain.redaction import findings
 from qa_service.domain.text import normalise
 
 _LONGEST_FOLLOW_UP = 24  # characters (Chinese); longer questions carry their own subject
@@ -104,9 +105,9 @@ def leans_on_context(text: str) -> bool:
 
 
 def is_personal(text: str) -> bool:
-    """Whether a question is about one person's own things, or names an order, phone, card or mail address."""
+    """Whether a question is about one person's own things, or names an order, phone, id, card or mail address."""
     folded = _folded(text)
-    return any(rule.search(folded) for rule in _PERSONAL)
+    return any(rule.search(folded) for rule in _PERSONAL) or bool(findings(text))
 
 
 def is_cacheable(text: str) -> bool:

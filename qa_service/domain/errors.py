@@ -4,6 +4,7 @@ QaError
 ├── InvalidInput           change the request          400, 413, 415, 422
 ├── NotFound               name something that exists  404
 ├── Unauthenticated        bring a token               401
+├── Forbidden              bring a token that may      403
 ├── Conflict               read the present state      409, 410, 422
 ├── Overloaded             ask less often              429
 ├── Unavailable            try again later             503
@@ -57,6 +58,17 @@ class Unauthenticated(QaError):
 
     code = "unauthenticated"
     title = "Token required"
+
+
+class Forbidden(QaError):
+    """The token is good, and not for this. `scope` names what it would need, where that is a scope."""
+
+    code = "forbidden"
+    title = "Not allowed"
+
+    def __init__(self, detail: str = "", *, code: str = "", pointer: str = "", scope: str = "") -> None:
+        super().__init__(detail, code=code, pointer=pointer)
+        self.scope = scope
 
 
 class Conflict(QaError):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from qa_service.domain.session import Message
+from qa_service.domain.session import Message, Proof, Session
 
 
 class Acceptance(StrEnum):
@@ -24,7 +24,7 @@ class Saying:
     """
 
     sid: str
-    token: str
+    proof: Proof
     message_id: str
     reply_id: str
     text: str
@@ -53,6 +53,23 @@ class Page:
     messages: tuple[Message, ...]
     last_message_id: int
     has_more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question of a session that was erased: under which name its answer may be cached."""
+
+    cache_name: str
+    locale: str
+    normalised: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A session as it stands, with all its messages in `seq` order."""
+
+    session: Session
+    messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,10 @@ from qa_service.store.sessions import QUEUE_CAP
 class RedisInquiries:
     """The Inquiries port of a conversation. A job and its reply share the partition of the job id."""
 
-    def __init__(self, client: Redis, keys: Keys, *, queue_cap: int = QUEUE_CAP) -> None:
-        self._batcher = Batcher(client)
+    def __init__(
+        self, client: Redis, keys: Keys, *, queue_cap: int = QUEUE_CAP, batcher: Batcher | None = None
+    ) -> None:
+        self._batcher = batcher or Batcher(client)
         self._keys = keys
         self._queue_cap = queue_cap
 

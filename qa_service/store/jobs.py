@@ -1,4 +1,6 @@
-"""The worker's end of the queue: take, renew, finish, take over, give up. It knows nothing of how a job is answered.
+"""The worker's end of the queues: take, renew, finish, take over, give up. It knows nothing of how a job is answered.
+
+Every tenant has a queue of its own in every partition: what one of them is asked fills no other's.
 
 A job is acknowledged only together with its answer, in one fenced script: acknowledging before the work lost answers
 when a worker was killed, and acknowledging after it answered twice (both measured).
@@ -7,13 +9,12 @@ when a worker was killed, and acknowledging after it answered twice (both measur
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
-from redis.typing import EncodableT, FieldT
 
 from qa_service.domain.answer import Answer, Decision
 from qa_service.domain.explanation import Explanation
@@ -21,6 +22,8 @@ from qa_service.domain.language import Language, language_of
 from qa_service.domain.session import SESSION_TTL_S, EventType, MessageState
 from qa_service.domain.snowflake import wall_clock_ms
 from qa_service.store.connection import TIMEOUT_S, translated
+from qa_service.store.dead_letters import DeadLetter, DeadLetters, Place
+from qa_service.store.hot_questions import asked_under, forgetting
 from qa_service.store.keys import Keys
 from qa_service.store.records import Job, decode_job, encode_answer, encode_explanation
 from qa_service.store.scripts import Call, load, run, run_many
@@ -29,34 +32,21 @@ from qa_service.store.sessions import LOG_CAP, session_keys
 __all__ = ["DeadLetter", "Job", "JobQueue"]
 
 REPLY_TTL_MS = 10_000
-_DEAD_CAP = 1000  # letters of one partition
+_LEAST_SHARE = 16  # jobs of one of many queues: a busy tenant among idle ones still gets batches
 _GAVE_UP: dict[Language, str] = {
     "zh": "抱歉，这个问题暂时没能处理成功，请换个说法再试，或回复“转人工”联系人工客服。",
     "en": 'Sorry, this question could not be answered. Please word it differently, or reply "agent" to reach a person.',
 }
 
 _Entry = tuple[bytes, int, bytes]  # entry id, times delivered, job
-_Letters = list[tuple[bytes, dict[bytes, bytes]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """A job that was given up. `job` is None when its record could not be read; `record` is what was found."""
-
-    letter_id: str
-    partition: int
-    reason: str
-    deliveries: int
-    buried_at_ms: int  # Unix milliseconds
-    record: bytes
-    job: Job | None
 
 
 class JobQueue:
-    """The queue as one worker process sees it; `consumer` names the process and is best the same after a restart.
+    """The queues as one worker process sees them; `consumer` names the process and is best the same after a restart.
 
-    A job that its worker has neither finished nor renewed for `claim_idle_ms` may be taken over; one that was
-    delivered `max_deliveries` times without an end is given up.
+    `tenants` are all that it may ever answer (none named: that of `keys`). A job that its worker has neither finished
+    nor renewed for `claim_idle_ms` may be taken over; one that was delivered `max_deliveries` times without an end is
+    given up.
     """
 
     def __init__(
@@ -65,10 +55,10 @@ class JobQueue:
         keys: Keys,
         *,
         consumer: str,
+        tenants: Sequence[str] = (),
         group: str = "workers",
         claim_idle_ms: int = 5000,
         max_deliveries: int = 5,
-        ttl_s: int = SESSION_TTL_S,
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self._client = client
@@ -77,52 +67,56 @@ class JobQueue:
         self._group = group
         self._claim_idle_ms = claim_idle_ms
         self._max_deliveries = max_deliveries
-        self._ttl_s = ttl_s
         self._clock_ms = clock_ms
-        self._partitions = range(keys.partitions)
+        self._tenants = tuple(tenants) or (keys.tenant,)
+        self._letters = DeadLetters(client, keys, clock_ms)
 
     async def ensure_group(self) -> None:
-        """Make the workers' group on every partition, unless it is there; it begins with the oldest job."""
-        for partition in self._partitions:
+        """Make the workers' group on every queue, unless it is there; it begins with the oldest job."""
+        for place in self._places(self._tenants):
             with translated():
                 try:
-                    await self._client.xgroup_create(self._keys.queue(partition), self._group, id="0", mkstream=True)
+                    await self._client.xgroup_create(self._queue(place), self._group, id="0", mkstream=True)
                 except ResponseError as error:
                     if "BUSYGROUP" not in str(error):
                         raise
 
-    async def take(self, count: int = 64, block_ms: int = 1000) -> list[Job]:
-        """About `count` new jobs, oldest first; an empty list when none came within `block_ms` (0: do not wait)."""
+    async def take(self, count: int = 64, block_ms: int = 1000, *, tenants: Sequence[str] | None = None) -> list[Job]:
+        """About `count` new jobs of some tenants (all where none is named), each queue's oldest first.
+
+        Every queue gives its share, so that no tenant waits behind another's backlog. An empty list when none came
+        within `block_ms` (0: do not wait).
+        """
+        place_of = {self._queue(place): place for place in self._places(tenants)}
         try:
-            found = await self._read_new(count, block_ms)
+            found = await self._read_new(list(place_of), count, block_ms)
         except ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
             await self.ensure_group()
-            found = await self._read_new(count, block_ms)
-        partition_of = {self._keys.queue(partition).encode(): partition for partition in self._partitions}
+            found = await self._read_new(list(place_of), count, block_ms)
         jobs: list[Job] = []
         for queue, entries in found:
             delivered = [(entry_id, 1, fields[1]) for entry_id, fields in entries if fields]
-            jobs += await self._admit(partition_of[queue], delivered)
+            jobs += await self._admit(place_of[queue.decode()], delivered)
         return jobs
 
-    async def reclaim(self, count: int = 16) -> list[Job]:
-        """Jobs of workers that have fallen silent, up to `count` of each partition; run them one by one.
+    async def reclaim(self, count: int = 16, *, tenants: Sequence[str] | None = None) -> list[Job]:
+        """Jobs of workers that have fallen silent, up to `count` of each queue; run them one by one.
 
         Those that were delivered too often go to the dead letters, and their messages are marked failed.
         """
         jobs: list[Job] = []
-        for partition in self._partitions:
+        for place in self._places(tenants):
             args = (self._group, self._consumer, self._claim_idle_ms, count)
-            call = Call(script=load("reclaim"), keys=(self._keys.queue(partition),), args=args)
+            call = Call(script=load("reclaim"), keys=(self._queue(place),), args=args)
             try:
                 taken = await run(self._client, call)
             except ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise
                 continue  # no group, so nothing was ever delivered
-            for job in await self._admit(partition, taken):
+            for job in await self._admit(place, taken):
                 if job.deliveries > self._max_deliveries:
                     await self._give_up(job)
                 else:
@@ -131,28 +125,37 @@ class JobQueue:
 
     async def renew(self, jobs: Iterable[Job]) -> list[Job]:
         """Say that the jobs are still worked on. Gives those that are still ours: the others were taken over."""
-        held: dict[int, list[Job]] = {}
+        held: dict[Place, list[Job]] = {}
         for job in jobs:
-            held.setdefault(job.partition, []).append(job)
+            held.setdefault((job.tenant, job.partition), []).append(job)
         calls = [
             Call(
                 script=load("renew"),
-                keys=(self._keys.queue(partition),),
+                keys=(self._queue(place),),
                 args=(self._group, self._consumer, *(job.entry_id for job in group)),
             )
-            for partition, group in held.items()
+            for place, group in held.items()
         ]
-        kept = {entry for entries in await run_many(self._client, calls) for entry in entries} if calls else set()
-        return [job for group in held.values() for job in group if job.entry_id.encode() in kept]
+        kept = await run_many(self._client, calls) if calls else []
+        return [
+            job
+            for group, entries in zip(held.values(), kept, strict=True)
+            for job in group
+            if job.entry_id.encode() in entries
+        ]
 
     async def finish(self, job: Job, answer: Answer, state: MessageState = MessageState.COMPLETED) -> bool:
         """Give the answer and let go of the job; False when it had been answered already, or nobody is left to."""
-        return bool(await run(self._client, self._finishing(job, answer, state)))
+        given = bool(await run(self._client, self._finishing(job, answer, state)))
+        await self._forget([] if given else [job])
+        return given
 
     async def finish_many(self, outcomes: Sequence[tuple[Job, Answer]]) -> list[bool]:
         """`finish` for each, in one round trip."""
         calls = [self._finishing(job, answer, MessageState.COMPLETED) for job, answer in outcomes]
-        return [bool(given) for given in await run_many(self._client, calls)] if calls else []
+        given = [bool(one) for one in await run_many(self._client, calls)] if calls else []
+        await self._forget([job for (job, _), one in zip(outcomes, given, strict=True) if not one])
+        return given
 
     async def finish_explained(self, job: Job, explanation: Explanation) -> bool:
         """Give the explanation that a job of kind "explain" asked for, and let go of it."""
@@ -163,23 +166,25 @@ class JobQueue:
         return await self.finish(job, Answer(text=text, decision=Decision.NONE), MessageState.FAILED)
 
     async def backlog(self) -> int:
-        """Jobs that are queued or worked on, in all partitions."""
+        """Jobs that are queued or worked on, in all queues."""
         with translated():
-            return sum([await self._client.xlen(self._keys.queue(partition)) for partition in self._partitions])
+            return sum([await self._client.xlen(self._queue(place)) for place in self._places()])
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest jobs that were given up, at most `limit`, newest first."""
-        letters: list[DeadLetter] = []
-        for partition in self._partitions:
-            with translated():
-                found = cast("_Letters", await self._client.xrevrange(self._keys.dead(partition), count=limit))
-            letters += [_letter(entry_id, partition, fields) for entry_id, fields in found]
-        return sorted(letters, key=lambda letter: letter.buried_at_ms, reverse=True)[:limit]
+        return await self._letters.newest(self._places(), limit)
 
-    async def _read_new(self, count: int, block_ms: int) -> list[Any]:
+    def _places(self, tenants: Sequence[str] | None = None) -> list[Place]:
+        chosen = self._tenants if tenants is None else tenants
+        return [(tenant, partition) for tenant in chosen for partition in range(self._keys.partitions)]
+
+    def _queue(self, place: Place) -> str:
+        tenant, partition = place
+        return self._keys.of(tenant).queue(partition)
+
+    async def _read_new(self, queues: Sequence[str], count: int, block_ms: int) -> list[Any]:
         """XREADGROUP's [[queue, [[entry id, [name, job]], ...]], ...]."""
-        queues = [self._keys.queue(partition) for partition in self._partitions]
-        share = math.ceil(count / len(queues))
+        share = min(count, max(_LEAST_SHARE, math.ceil(count / len(queues))))
         block = ("BLOCK", block_ms) if block_ms else ()
         command = ("XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", share, *block)
         # The client's own reply timeout is shorter than a wait may be: a connection is borrowed, and timed here.
@@ -192,25 +197,23 @@ class JobQueue:
             finally:
                 await self._client.connection_pool.release(connection)
 
-    async def _admit(self, partition: int, entries: Iterable[_Entry]) -> list[Job]:
+    async def _admit(self, place: Place, entries: Iterable[_Entry]) -> list[Job]:
         """The jobs that can and should be answered; the others are let go of."""
         jobs: list[Job] = []
         now_ms = self._clock_ms()
         for entry_id, deliveries, record in entries:
-            try:
-                found = decode_job(record)
-            except msgspec.DecodeError:
-                await self._bury(partition, record, "unreadable", deliveries)
-                await self._let_go(partition, entry_id)
-                continue
-            if found.expires_at_ms is not None and found.expires_at_ms <= now_ms:
-                await self._let_go(partition, entry_id)
-                continue
-            jobs.append(replace(found, entry_id=entry_id.decode(), partition=partition, deliveries=deliveries))
+            found = _decoded(record, place[0])
+            if found is None:
+                await self._letters.bury(place, record, "unreadable", deliveries)
+                await self._let_go(place, entry_id)
+            elif found.expires_at_ms is not None and found.expires_at_ms <= now_ms:
+                await self._let_go(place, entry_id)
+            else:
+                jobs.append(replace(found, entry_id=entry_id.decode(), partition=place[1], deliveries=deliveries))
         return jobs
 
-    async def _let_go(self, partition: int, entry_id: bytes) -> None:
-        queue = self._keys.queue(partition)
+    async def _let_go(self, place: Place, entry_id: bytes) -> None:
+        queue = self._queue(place)
         with translated():
             async with self._client.pipeline(transaction=True) as pipe:
                 pipe.xack(queue, self._group, entry_id)
@@ -220,18 +223,22 @@ class JobQueue:
     async def _give_up(self, job: Job) -> None:
         record = msgspec.json.encode(replace(job, entry_id="", deliveries=1))
         # The letter first: should this worker die in between, there are two letters rather than none.
-        await self._bury(job.partition, record, "delivered too often", job.deliveries - 1)
+        await self._letters.bury(
+            (job.tenant, job.partition), record, "delivered too often", job.deliveries - 1, sid=job.sid
+        )
         await self.fail(job, _GAVE_UP[language_of(job.text, job.locale)])
 
-    async def _bury(self, partition: int, record: bytes, reason: str, deliveries: int) -> None:
-        fields: dict[FieldT, EncodableT] = {
-            "job": record,
-            "reason": reason,
-            "deliveries": deliveries,
-            "at_ms": self._clock_ms(),
-        }
+    async def _forget(self, unheard: Iterable[Job]) -> None:
+        """Forget what was cached on the way to answers whose session was gone: who erased it wants it gone."""
+        forgotten = [job for job in unheard if job.kind == "turn" and job.cache_key]
+        if not forgotten:
+            return
         with translated():
-            await self._client.xadd(self._keys.dead(partition), fields, maxlen=_DEAD_CAP)
+            async with self._client.pipeline(transaction=False) as pipe:
+                for job in forgotten:
+                    for command in forgetting(self._keys.of(job.tenant), asked_under(job.cache_key, job.normalised)):
+                        pipe.execute_command(*command)
+                await pipe.execute()
 
     def _replying(self, job: Job, record: bytes) -> Call:
         keys = self._keys.of(job.tenant)
@@ -249,24 +256,16 @@ class JobQueue:
             script=load("finish"),
             keys=session_keys(keys, job.sid, (queue,)),
             args=(
-                *(self._ttl_s, job.reply_id, state.value, event.value, encode_answer(answer)),
+                *(SESSION_TTL_S, job.reply_id, state.value, event.value, encode_answer(answer)),
                 *(self._group, job.entry_id, job.question_message_id, LOG_CAP, channel, job.sid),
             ),
         )
 
 
-def _letter(entry_id: bytes, partition: int, fields: dict[bytes, bytes]) -> DeadLetter:
-    record = fields[b"job"]
+def _decoded(record: bytes, tenant: str) -> Job | None:
+    """A job of this tenant's; whatever else stands in its queue is none."""
     try:
-        job = replace(decode_job(record), partition=partition)
+        found = decode_job(record)
     except msgspec.DecodeError:
-        job = None
-    return DeadLetter(
-        letter_id=entry_id.decode(),
-        partition=partition,
-        reason=fields[b"reason"].decode(),
-        deliveries=int(fields[b"deliveries"]),
-        buried_at_ms=int(fields[b"at_ms"]),
-        record=record,
-        job=job,
-    )
+        return None
+    return found if found.tenant == tenant else None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import blake2b
 from urllib.parse import quote, unquote
 from zlib import crc32
 
@@ -56,12 +57,21 @@ class Keys:
         return self._own(sid, "turns")
 
     def queue(self, partition: int) -> str:
-        """Stream: jobs for the workers of every tenant. It has no TTL, so that no eviction policy may drop it."""
-        return f"{self.prefix}:{{p{partition}}}:bot.query"
+        """Stream: the tenant's jobs, and no other's. It has no TTL, so that no eviction policy may drop it."""
+        return f"{self.prefix}:{{p{partition}}}:{_part(self.tenant)}:bot.query"
 
     def dead(self, partition: int) -> str:
         """Stream: jobs that were given up."""
-        return f"{self.prefix}:{{p{partition}}}:bot.query.dead"
+        return f"{self.queue(partition)}.dead"
+
+    def user(self, partition: int, uid: str) -> str:
+        """Sorted set: sids of a uid's sessions in this partition -> when each was last looked after.
+
+        It shares the sessions' slot, so that the script that changes one changes the other. A uid may be a phone
+        number, which stands in no key's name: a digest does.
+        """
+        digest = blake2b(uid.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+        return f"{self.prefix}:{{p{partition}}}:{_part(self.tenant)}:user:{digest}"
 
     def reply(self, job_id: str) -> str:
         """Text: the answer to a stateless question, for a few seconds."""
@@ -91,6 +101,10 @@ class Keys:
         """Hash: what the serving version and a shadow version decided -> how often."""
         return f"{self.prefix}:{{{_part(self.tenant)}}}:shadow:{_part(version)}"
 
+    def limit(self, name: str, subject_digest: str) -> str:
+        """List: when a limited subject was counted lately; all limits of a tenant share a slot."""
+        return f"{self.prefix}:{{{_part(self.tenant)}}}:limit:{name}:{subject_digest}"
+
     def faq_name(self, locale: str, version: str, generator: str, normalised: str) -> str:
         """What a cached answer depends on. Not a whole key yet: its partition is that of the session that asks."""
         parts = (self.tenant, "faq", locale, version, generator)
@@ -100,9 +114,18 @@ class Keys:
         """Text: one cached answer."""
         return f"{self.prefix}:{{p{partition}}}:{faq_name}"
 
+    def faq_everywhere(self, faq_name: str) -> list[str]:
+        """The keys under which one answer may be cached: a partition's each."""
+        return [self.faq(partition, faq_name) for partition in range(self.partitions)]
+
     def faq_of_question(self, faq_name: str) -> str:
         """The key under which stateless callers cache: in the partition of the question's own hash."""
         return self.faq(self.partition(faq_name.rpartition(":")[2]), faq_name)
+
+    @staticmethod
+    def name_in(faq_key: str) -> str:
+        """Give the name that a cached answer's key puts into a partition."""
+        return faq_key.partition("}:")[2]
 
     @staticmethod
     def tenant_and_locale(faq_key: str) -> tuple[str, str]:

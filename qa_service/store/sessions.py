@@ -12,7 +12,18 @@ from qa_service.domain.answer import Answer
 from qa_service.domain.errors import Conflict, InvalidInput, NotFound, Overloaded
 from qa_service.domain.question import Turn
 from qa_service.domain.saying import Acceptance, Accepted, Page, Saying
-from qa_service.domain.session import CONTEXT_TURNS, SESSION_TTL_S, Message, MessageState, Owner, Role, Session
+from qa_service.domain.session import (
+    CONTEXT_TURNS,
+    SESSION_TTL_S,
+    Message,
+    MessageState,
+    Owner,
+    Proof,
+    Role,
+    Session,
+    TrustedClient,
+    VouchedUser,
+)
 from qa_service.store.batcher import Batcher
 from qa_service.store.keys import Keys
 from qa_service.store.records import (
@@ -43,15 +54,26 @@ class RedisSessions:
         *,
         ttl_s: int = SESSION_TTL_S,
         queue_cap: int = QUEUE_CAP,
+        batcher: Batcher | None = None,
     ) -> None:
-        self._batcher = Batcher(client)
+        self._client = client
+        self._batcher = batcher or Batcher(client)
         self._keys = keys
         self._ttl_s = ttl_s
         self._queue_cap = queue_cap
 
+    def of(self, tenant: str) -> "RedisSessions":
+        """The sessions of another tenant, in the same pipelines."""
+        if tenant == self._keys.tenant:
+            return self
+        keys, batcher = self._keys.of(tenant), self._batcher
+        return RedisSessions(self._client, keys, ttl_s=self._ttl_s, queue_cap=self._queue_cap, batcher=batcher)
+
     async def open(self, session: Session, token: str) -> bool:
         """Store a new session; False when its sid is already taken."""
+        users = self._users(session.sid, session.uid) if session.uid else ()
         fields: tuple[str | int, ...] = (
+            *(("user", *users) if users else ()),
             *("token", token_digest(token)),
             *("tenant", session.tenant),
             *("device_id", session.device_id),
@@ -60,29 +82,29 @@ class RedisSessions:
             *("owner", session.owner.value),
             *("created_at_ms", session.created_at_ms),
         )
-        return bool(await self._run("open", session.sid, (self._ttl_s, *fields)))
+        return bool(await self._run("open", session.sid, (self._ttl_s, *fields), users))
 
-    async def read(self, sid: str, token: str) -> Session:
+    async def read(self, sid: str, proof: Proof) -> Session:
         """The session as it stands; slides its 24 hours.
 
         Raises:
-            NotFound: there is none of that sid, or the token is not its.
+            NotFound: there is none of that sid, or the proof does not open it.
         """
-        fields = await self._run("read", sid, (token_digest(token), self._ttl_s))
-        return _session(sid, fields) if fields else _no_session()
+        fields = await self._run("read", sid, (shown(proof), self._ttl_s))
+        return session_of(sid, fields) if fields else no_session()
 
-    async def bind(self, sid: str, token: str, *, uid: str, new_token: str) -> Session:
+    async def bind(self, sid: str, proof: Proof, *, uid: str, new_token: str) -> Session:
         """Give the session to `uid` and void the old token; the same uid may be bound again.
 
         Raises:
             NotFound: as for `read`.
             Conflict: it is another uid's already (uid-conflict).
         """
-        args = (token_digest(token), self._ttl_s, uid, token_digest(new_token), LOG_CAP)
-        fields = await self._run("bind", sid, args)
+        args = (shown(proof), self._ttl_s, uid, token_digest(new_token), LOG_CAP)
+        fields = await self._run("bind", sid, args, self._users(sid, uid))
         if fields == b"uid-conflict":
             raise Conflict("the session belongs to another uid", code="uid-conflict", pointer="/uid")
-        return _session(sid, fields) if fields else _no_session()
+        return session_of(sid, fields) if fields else no_session()
 
     async def accept(self, saying: Saying) -> Accepted:
         """Log the question, and answer it from the cache or queue it, in one idempotent step.
@@ -95,7 +117,7 @@ class RedisSessions:
         partition = self._keys.partition(saying.sid)
         cache_key = self._keys.faq(partition, saying.cache_key) if saying.cache_key else ""
         args = (
-            *(token_digest(saying.token), self._ttl_s, saying.message_id, saying.reply_id),
+            *(shown(saying.proof), self._ttl_s, saying.message_id, saying.reply_id),
             *(encode_header(_question(saying)), encode_header(_reply(saying))),
             *(saying.idempotency_key, saying.body_digest, saying.normalised),
             encode_job(_job(saying, self._keys.tenant, cache_key)),
@@ -104,23 +126,23 @@ class RedisSessions:
         )
         more = (self._keys.queue(partition), cache_key) if cache_key else (self._keys.queue(partition),)
         result = await self._run("accept", saying.sid, args, more)
-        return _accepted(result, saying) if result else _no_session()
+        return _accepted(result, saying) if result else no_session()
 
-    async def message(self, sid: str, token: str, message_id: str) -> Message:
+    async def message(self, sid: str, proof: Proof, message_id: str) -> Message:
         """One message.
 
         Raises:
             NotFound: no such message (message-not-found), or as for `read`.
         """
         mid = message_id if message_id.isascii() else ""
-        found = await self._run("message", sid, (token_digest(token), self._ttl_s, mid))
+        found = await self._run("message", sid, (shown(proof), self._ttl_s, mid))
         if not found:
-            _no_session()
+            no_session()
         if not found[0]:
             raise NotFound("the session has no message of this id", code="message-not-found")
         return decode_message(found[0])
 
-    async def read_after(self, sid: str, token: str, cursor: int, limit: int) -> Page:
+    async def read_after(self, sid: str, proof: Proof, cursor: int, limit: int) -> Page:
         """Messages whose `seq` is greater than `cursor` (0: from the beginning), 1 to 500 at once.
 
         A user's message appears where it was accepted, the bot's where it was completed or failed; a pending one
@@ -131,10 +153,10 @@ class RedisSessions:
             InvalidInput: the cursor lies after the newest event, or before 0 (cursor-invalid).
             Conflict: events after the cursor have been dropped from the log (cursor-expired).
         """
-        args = (token_digest(token), self._ttl_s, max(cursor, 0), min(max(limit, 1), _LONGEST_PAGE))
+        args = (shown(proof), self._ttl_s, max(cursor, 0), min(max(limit, 1), _LONGEST_PAGE))
         result = await self._run("read_after", sid, args)
         if not result:
-            _no_session()
+            no_session()
         kind, seq, *rest = result
         if kind == b"cursor-expired":
             raise Conflict(f"the log begins after {seq}: read on from there", code="cursor-expired")
@@ -154,9 +176,12 @@ class RedisSessions:
         known = [decode_turn(question, reply) for question, reply in pairs if question and reply]
         return tuple(reversed(known))
 
+    def _users(self, sid: str, uid: str) -> tuple[str, ...]:
+        return (self._keys.user(self._keys.partition(sid), uid),)
+
     async def _run(self, script: str, sid: str, args: Sequence[str | bytes | int], more: Sequence[str] = ()) -> Reply:
         if not sid.isascii():
-            _no_session()
+            no_session()
         return await self._batcher.run(Call(script=load(script), keys=session_keys(self._keys, sid, more), args=args))
 
 
@@ -165,12 +190,25 @@ def session_keys(keys: Keys, sid: str, more: Sequence[str] = ()) -> tuple[str, .
     return (keys.session(sid), keys.messages(sid), keys.log(sid), keys.turns(sid), *more)
 
 
-def _no_session() -> NoReturn:
+def shown(proof: Proof) -> str:
+    """A proof as `opens` in `lua/session.lua` compares it; a digest is 64 hex digits, and so neither of the others."""
+    match proof:
+        case VouchedUser(uid=uid):
+            return f"uid:{uid}"
+        case TrustedClient():
+            return "client"
+        case token:
+            return token_digest(token)
+
+
+def no_session() -> NoReturn:
+    """Say that there is no such session."""
     # One text for "unknown", "expired" and "not yours": they must not be told apart.
     raise NotFound("no such session", code="session-not-found")
 
 
-def _session(sid: str, flat: Sequence[bytes]) -> Session:
+def session_of(sid: str, flat: Sequence[bytes]) -> Session:
+    """A session from its hash's fields and values."""
     fields = {name: value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
     return Session(
         sid=sid,

@@ -41,7 +41,7 @@ class Beat(Protocol):
 class IndexWatch:
     """Holds the Ask that answers now; None while there is none.
 
-    `committed` is called once, in the worker whose beat brought a version into force.
+    `committed` is called once, in the worker whose beat brought a version into force. `tenant` is named in the log.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class IndexWatch:
         beat: Beat,
         committed: Callable[[Ask], None] = lambda _: None,
         try_again_s: float = _TRY_AGAIN_S,
+        tenant: str = "",
     ) -> None:
         self.current: Ask | None = None
         self._versions = versions
@@ -64,6 +65,7 @@ class IndexWatch:
         self._try_again_s = try_again_s
         self._wanted = ""
         self._committed = ""
+        self._log = log.bind(tenant=tenant) if tenant else log
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Prepare what is wanted and go over to what is committed, until `stop` is set."""
@@ -98,7 +100,7 @@ class IndexWatch:
         try:
             roll = await self._beat(wanted=ready, ready=ready, serving=serving, refusal=refusal)
         except StoreUnavailable as error:
-            log.warning("index not reported", detail=error.detail)
+            self._log.warning("index not reported", detail=error.detail)
             return
         self._committed = roll.committed
         # Only now: before this beat the others might have committed what is no longer wanted here.
@@ -108,7 +110,7 @@ class IndexWatch:
         if chosen is None or chosen is self.current:
             return
         self.current = chosen
-        log.info("index in force", version=chosen.version)
+        self._log.info("index in force", version=chosen.version)
         if roll.committed_here:
             self._on_commit(chosen)
 
@@ -119,14 +121,14 @@ class IndexWatch:
         except Exception as error:  # noqa: BLE001  # whatever is wrong with a snapshot, the old one serves on
             self._refuse(version, error)
         else:
-            log.info("index ready", version=version)
+            self._log.info("index ready", version=version)
 
     def _refuse(self, version: str, error: Exception) -> None:
         why = f"{version or 'the pointer'}: {error}"
         if self._refused.get(version) != why:
             trace = None if isinstance(error, OperatorError) else error
             serving = self.current.version if self.current else None
-            log.error("index refused", version=version, detail=str(error), serving=serving, exc_info=trace)
+            self._log.error("index refused", version=version, detail=str(error), serving=serving, exc_info=trace)
         self._refused_since = self._refused_since if self._refused else time.monotonic()
         self._refused[version] = why
 

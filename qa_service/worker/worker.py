@@ -1,11 +1,13 @@
-"""The worker: takes what waits, answers it as one batch, finishes each answer behind its fence.
+"""The worker: takes what waits, answers each tenant's questions as one batch, finishes each answer behind its fence.
 
+It takes no question of a tenant whose index it has not opened: another worker may have it.
 What was delivered before is run alone, so that a question which kills its worker takes no neighbours along.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -28,28 +30,40 @@ _SHADOW_ENDS_WITHIN_S = 1.0  # of a stop
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bot:
+    """What answers one tenant's questions. `current` gives the Ask to use now, or None while there is no index."""
+
+    current: Callable[[], Ask | None]
+    canary: Canary | None = None
+    shadow: Shadow | None = None
+
+    def ask_for(self, job: Job) -> Ask:
+        """Give the Ask for a question: the one in force, or a canary's for its share."""
+        # Looked up now: the wait was long enough for a new index, and the questions may know of it.
+        ask = self.current()
+        assert ask is not None, "an index is exchanged, never taken away"
+        return self.canary.ask_for(job.normalised, ask) if self.canary else ask
+
+
 class Worker:
-    """One process's way of answering. `current` gives the Ask to use now, or None while there is no index."""
+    """One process's way of answering; `bots` are those of the tenants that it serves, by name."""
 
     def __init__(
         self,
         *,
         jobs: JobQueue,
         sessions: RedisSessions,
-        current: Callable[[], Ask | None],
+        bots: Mapping[str, Bot],
         batch: int,
         claim_idle_ms: int,
-        canary: Canary | None = None,
-        shadow: Shadow | None = None,
     ) -> None:
         self._jobs = jobs
         self._sessions = sessions
-        self._current = current
+        self._bots = bots
         self._batch = batch
         self._renew_every_s = claim_idle_ms / 3000
         self._reclaimed_at = 0.0
-        self._canary = canary
-        self._shadow = shadow
         self._shadowing: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -62,14 +76,12 @@ class Worker:
 
     async def _work(self) -> None:
         try:
-            if self._current() is None:
+            tenants = [tenant for tenant, bot in self._bots.items() if bot.current() is not None]
+            if not tenants:
                 await asyncio.sleep(_AWAY_S)
                 return
-            for batch in await self._next_batches():
-                # Looked up now: the wait was long enough for a new index, and the questions may know of it.
-                ask = self._current()
-                assert ask is not None, "an index is exchanged, never taken away"
-                await self._answer(ask, batch)
+            for batch in await self._next_batches(tenants):
+                await self._answer(batch)
         except StoreUnavailable as error:
             log.warning("store away", detail=error.detail)
             await asyncio.sleep(_AWAY_S)
@@ -81,50 +93,49 @@ class Worker:
         self._shadowing.cancel()
         await asyncio.wait([self._shadowing], timeout=_SHADOW_ENDS_WITHIN_S)
 
-    async def _next_batches(self) -> list[list[Job]]:
-        """Give what others left behind, each alone, or else what waits, together."""
+    async def _next_batches(self, tenants: Sequence[str]) -> list[list[Job]]:
+        """Give what others left behind, each alone, or else what waits, together; of these tenants alone."""
         now = asyncio.get_running_loop().time()
         if now - self._reclaimed_at >= _RECLAIM_EVERY_S:
             self._reclaimed_at = now
-            left_behind = await self._jobs.reclaim(self._batch)
+            left_behind = await self._jobs.reclaim(self._batch, tenants=tenants)
             if left_behind:
                 return [[job] for job in left_behind]
-        waiting = await self._jobs.take(self._batch, _BLOCK_MS)
+        waiting = await self._jobs.take(self._batch, _BLOCK_MS, tenants=tenants)
         return [waiting] if waiting else []
 
-    async def _answer(self, ask: Ask, batch: Sequence[Job]) -> None:
+    async def _answer(self, batch: Sequence[Job]) -> None:
         async with self._holding(batch):
-            try:
-                await self._answer_all(ask, [job for job in batch if job.kind != "explain"])
-                for job in batch:
-                    if job.kind == "explain":
-                        chosen = self._chosen(ask, job)
-                        await self._jobs.finish_explained(job, await chosen.explain(await self._question(chosen, job)))
-            except StoreUnavailable:
-                raise
-            except Exception:  # the edge of a job: a bug must not end the worker
-                # Nothing is acknowledged: each question comes back alone, and to the dead letters after five times.
-                log.exception("batch failed", questions=len(batch))
+            for tenant in dict.fromkeys(job.tenant for job in batch):
+                jobs = [job for job in batch if job.tenant == tenant]
+                try:
+                    await self._answer_tenant(self._bots[tenant], jobs)
+                except StoreUnavailable:
+                    raise
+                except Exception:  # the edge of a job: a bug must not end the worker, nor stop the next tenant
+                    # Nothing is acknowledged: each question comes back alone, and to the dead letters after five times.
+                    log.exception("batch failed", tenant=tenant, questions=len(jobs))
 
-    async def _answer_all(self, ask: Ask, batch: Sequence[Job]) -> None:
-        for chosen, jobs in self._split(ask, batch):
-            questions = [await self._question(chosen, job) for job in jobs]
-            outcomes = await chosen(questions)
-            await self._finish([(job, outcome.answer) for job, outcome in zip(jobs, outcomes, strict=True)])
-            # One comparison at a time: the shadow may skip batches, and must not hold up customers.
-            if self._shadow and (self._shadowing is None or self._shadowing.done()):
-                self._shadowing = asyncio.create_task(self._shadow.compare(questions, outcomes))
-
-    def _split(self, ask: Ask, batch: Sequence[Job]) -> list[tuple[Ask, list[Job]]]:
-        """Give the batch's jobs by the Ask that answers them: the one in force, or a canary's for its share."""
+    async def _answer_tenant(self, bot: Bot, jobs: Sequence[Job]) -> None:
         shares: dict[int, tuple[Ask, list[Job]]] = {}
-        for job in batch:
-            chosen = self._chosen(ask, job)
-            shares.setdefault(id(chosen), (chosen, []))[1].append(job)
-        return list(shares.values())
+        for job in jobs:
+            if job.kind != "explain":
+                ask = bot.ask_for(job)
+                shares.setdefault(id(ask), (ask, []))[1].append(job)
+        for ask, share in shares.values():
+            await self._answer_share(bot, ask, share)
+        for job in jobs:
+            if job.kind == "explain":
+                ask = bot.ask_for(job)
+                await self._jobs.finish_explained(job, await ask.explain(await self._question(ask, job)))
 
-    def _chosen(self, ask: Ask, job: Job) -> Ask:
-        return self._canary.ask_for(job.normalised, ask) if self._canary else ask
+    async def _answer_share(self, bot: Bot, ask: Ask, jobs: Sequence[Job]) -> None:
+        questions = [await self._question(ask, job) for job in jobs]
+        outcomes = await ask(questions)
+        await self._finish([(job, outcome.answer) for job, outcome in zip(jobs, outcomes, strict=True)])
+        # One comparison at a time: the shadow may skip batches, and must not hold up customers.
+        if bot.shadow and (self._shadowing is None or self._shadowing.done()):
+            self._shadowing = asyncio.create_task(bot.shadow.compare(questions, outcomes))
 
     async def _question(self, ask: Ask, job: Job) -> Question:
         picks = names_a_choice(job.text)
@@ -133,7 +144,8 @@ class Worker:
         # worker has: kept under the asker's key, an old answer would outlive its index.
         cacheable = not picks and is_for_version(job.cache_key, ask.version)
         cache_key = job.cache_key if cacheable else ""
-        history = await self._sessions.history(job.sid, job.question_message_id) if job.kind == "turn" and leans else ()
+        sessions = self._sessions.of(job.tenant)
+        history = await sessions.history(job.sid, job.question_message_id) if job.kind == "turn" and leans else ()
         return Question(
             text=job.text, locale=job.locale, history=history, normalised=job.normalised, cache_key=cache_key
         )
@@ -143,6 +155,7 @@ class Worker:
         for job, answer in answered:
             log.info(
                 "answered",
+                tenant=job.tenant,
                 request_id=job.request_id,
                 decision=answer.decision.value,
                 confidence=round(answer.confidence, 3),

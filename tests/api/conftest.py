@@ -34,6 +34,13 @@ def client(service: Service) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def gateway(service: Service) -> Iterator[httpx.Client]:
+    """A client that carries the service's key, as a back end would carry a token with all scopes."""
+    with httpx.Client(base_url=service.url, timeout=40, headers=service.bearer) as client:
+        yield client
+
+
 @pytest.fixture
 def talk(client: httpx.Client) -> Talk:
     """A session that nobody else uses."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from access.minting import SECRET
 
 ROOT = Path(__file__).parents[2]
 BOT = "/api/v1/bot"
@@ -54,6 +55,12 @@ class Service:
     url: str
     process: "subprocess.Popen[bytes]"
     log_file: Path
+    key: str  # opens everything, until keys are made
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that carries the key."""
+        return {"Authorization": f"Bearer {self.key}"}
 
     def children(self) -> dict[str, int]:
         """The pids of its processes: "api", "worker", and "redis" where it has one of its own."""
@@ -83,8 +90,10 @@ def serving(folder: Path, indexes: Path, *, port: int = 0, **settings: str) -> I
 
     With a `port` it is yielded as soon as it is alive, else when it says that it is ready and where.
     """
-    given = {"state_dir": str(folder / "state"), "indexes_dir": str(indexes), "port": str(port), **settings}
-    environment = {**os.environ, **{f"QA_{name.upper()}": value for name, value in given.items()}}
+    state = folder / "state"
+    given = {"state_dir": str(state), "indexes_dir": str(indexes), "port": str(port), "user_token_secret": SECRET}
+    given |= {f"limit_{name}_per_min": "1000000" for name in ("uid", "ip", "client")}  # counted, and never in the way
+    environment = {**os.environ, **{f"QA_{name.upper()}": value for name, value in (given | settings).items()}}
     log_file = folder / "log"
     command = [sys.executable, "-m", "qa_service.cli", "serve"]
     with (
@@ -96,7 +105,8 @@ def serving(folder: Path, indexes: Path, *, port: int = 0, **settings: str) -> I
         try:
             url = _alive(f"http://127.0.0.1:{port}") if port else _announced(process)
             watchdog.cancel()
-            yield Service(url=url, process=process, log_file=log_file)
+            key = (state / "local.key").read_text().strip() if (state / "local.key").exists() else ""
+            yield Service(url=url, process=process, log_file=log_file, key=key)
         finally:
             watchdog.cancel()
             _stop(process)

@@ -10,6 +10,7 @@ import pytest
 from qa_service.api.app import ROUTES
 from qa_service.api.openapi import CODES
 
+OAUTH = {"/oauth/token", "/.well-known/jwks.json"}  # whose shapes are those of RFC 6749 and RFC 7517
 METHODS = {"get", "post", "patch", "put", "delete"}
 
 
@@ -62,6 +63,8 @@ def test_every_error_lists_its_codes(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         errors = {status: body for status, body in operation["responses"].items() if status >= "400"}
         for status, body in errors.items():
+            if path == "/oauth/token" and status in {"400", "401"}:
+                continue
             error = body["content"]["application/json"]["schema"]["properties"]["errors"]["items"]
             assert error["properties"]["code"]["enum"] == list(CODES[int(status)]), (path, method, status)
         listed |= errors.keys()
@@ -71,15 +74,31 @@ def test_every_error_lists_its_codes(document: dict[str, Any]) -> None:
 def test_asking_is_described_with_its_wait_its_key_and_its_placeholder(document: dict[str, Any]) -> None:
     asked = document["paths"]["/api/v1/bot/sessions/{sid}/messages"]["post"]
     assert {one["name"] for one in asked["parameters"]} == {"sid", "Prefer", "Idempotency-Key"}
-    assert {"201", "202", "400", "401", "404", "413", "415", "422", "429", "503"} == asked["responses"].keys()
+    statuses = "201 202 400 401 403 404 408 413 414 415 421 422 429 431 503"
+    assert asked["responses"].keys() == set(statuses.split())
     assert {"Location", "Idempotent-Replayed"} <= asked["responses"]["201"]["headers"].keys()
     assert {"Location", "Retry-After"} <= asked["responses"]["202"]["headers"].keys()
 
 
+def test_every_operation_says_whose_tokens_it_takes(document: dict[str, Any]) -> None:
+    taken = {f"{method} {path}": operation["security"] for path, method, operation in operations(document)}
+    bot = "/api/v1/bot"
+    assert taken[f"post {bot}/answers"] == [{"client": ["ask"]}]
+    assert taken[f"post {bot}/explain"] == [{"client": ["explain"]}]
+    assert taken[f"post {bot}/sessions"] == [{}, {"user": []}, {"client": ["ask"]}]
+    assert taken[f"get {bot}/sessions/{{sid}}"] == [{"session": []}, {"user": []}, {"client": ["ask"]}]
+    assert taken["get /healthz"] == []
+    flow = document["components"]["securitySchemes"]["client"]["flows"]["clientCredentials"]
+    assert flow["tokenUrl"] == "/oauth/token"
+    assert {scope for one in taken.values() for need in one for scope in need.get("client", [])} <= set(flow["scopes"])
+
+
 def test_what_comes_back_is_described_as_a_document(document: dict[str, Any]) -> None:
-    for _, _, operation in operations(document):
+    for path, _, operation in operations(document):
         for status, body in operation["responses"].items():
-            if status < "300":
+            if status == "204":
+                assert "content" not in body
+            elif status < "300" and path not in OAUTH:
                 assert "data" in body["content"]["application/json"]["schema"]["properties"]
 
 
@@ -96,3 +115,16 @@ def test_the_page_loads_nothing_from_elsewhere(client: httpx.Client, path: str) 
 
 def test_the_page_cannot_be_ended_by_what_it_shows(client: httpx.Client) -> None:
     assert client.get("/schema").text.count("</script>") == 1
+
+
+def test_every_link_names_an_operation_and_its_parameters(document: dict[str, Any]) -> None:
+    known = {one["operationId"]: {p["name"] for p in one.get("parameters", [])} for _, _, one in operations(document)}
+    links = [
+        link
+        for _, _, operation in operations(document)
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert len(links) >= 5
+    for link in links:
+        assert link["parameters"].keys() <= known[link["operationId"]]

@@ -17,7 +17,7 @@ def bare_service(folder: Path, port: int) -> Iterator[tuple[Service, httpx.Clien
     """A service whose index folder is empty."""
     with (
         serving(folder, folder / "indexes", port=port) as service,
-        httpx.Client(base_url=service.url, timeout=20) as client,
+        httpx.Client(base_url=service.url, timeout=20, headers=service.bearer) as client,
     ):
         yield service, client
 

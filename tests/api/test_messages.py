@@ -187,9 +187,9 @@ def test_more_waiting_questions_than_a_session_may_have_are_told_to_come_later(t
 
 
 def test_one_stateless_question_is_answered_with_the_time_of_each_stage(
-    client: httpx.Client, fresh_question: str
+    gateway: httpx.Client, fresh_question: str
 ) -> None:
-    response = client.post(f"{BOT}/answers", json={"text": fresh_question})
+    response = gateway.post(f"{BOT}/answers", json={"text": fresh_question})
     stages = dict(stage.split(";dur=") for stage in response.headers["server-timing"].split(", "))
     assert response.status_code == 200
     assert response.json()["data"]["type"] == "answers"
@@ -198,18 +198,18 @@ def test_one_stateless_question_is_answered_with_the_time_of_each_stage(
     assert 0 < max(float(stage) for stage in stages.values()) <= float(stages["total"])
 
 
-def test_a_repeated_stateless_question_is_answered_by_the_cache(client: httpx.Client, fresh_question: str) -> None:
-    first, again = (client.post(f"{BOT}/answers", json={"text": fresh_question}).json()["data"] for _ in range(2))
+def test_a_repeated_stateless_question_is_answered_by_the_cache(gateway: httpx.Client, fresh_question: str) -> None:
+    first, again = (gateway.post(f"{BOT}/answers", json={"text": fresh_question}).json()["data"] for _ in range(2))
     assert first["attributes"]["served_by"] != "cache"
     assert again["attributes"]["served_by"] == "cache"
 
 
 def test_a_stateless_question_that_nobody_answers_in_time_is_503(
-    client: httpx.Client, service: Service, fresh_question: str
+    gateway: httpx.Client, service: Service, fresh_question: str
 ) -> None:
     with service.paused("worker"):
         started = time.monotonic()
-        late = client.post(f"{BOT}/answers", json={"text": fresh_question})
+        late = gateway.post(f"{BOT}/answers", json={"text": fresh_question})
         elapsed_s = time.monotonic() - started
     assert late.status_code == 503
     assert refusal(late)["code"] == "answer-late"

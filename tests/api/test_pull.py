@@ -112,7 +112,9 @@ async def test_five_hundred_long_polls_wait_in_one_process_and_all_are_answered(
     async def poll(talk: Talk) -> bytes:
         reader, writer = await asyncio.open_connection(address.host, address.port)
         path = f"{talk.path}/messages?last_message_id=1&wait=30"
-        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {talk.token}\r\n\r\n"
+        head = (
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {talk.token}\r\n\r\n"
+        )
         writer.write(head.encode())
         received = await reader.read()
         writer.close()

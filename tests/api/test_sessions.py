@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from access.minting import user_token
 
 from api.service import BOT, Talk, refusal
 
@@ -20,8 +21,10 @@ def test_an_anonymous_session_is_opened_without_any_body(client: httpx.Client) -
 
 def test_a_session_is_opened_for_a_device_or_a_uid_with_its_locale(client: httpx.Client) -> None:
     body = {"uid": "用户-7", "device_id": "phone", "locale": "en-GB"}
-    attributes = client.post(f"{BOT}/sessions", json=body).json()["data"]["attributes"]
+    opened = client.post(f"{BOT}/sessions", json={**body, "user_token": user_token("用户-7")})
+    attributes = opened.json()["data"]["attributes"]
     assert {name: attributes[name] for name in body} == body
+    assert "user_token" not in attributes
 
 
 def test_a_session_is_opened_with_a_json_api_document(client: httpx.Client) -> None:
@@ -52,7 +55,7 @@ def test_the_newest_events_number_is_the_sessions_last_message_id(talk: Talk, fr
 def test_binding_keeps_the_history_and_voids_the_old_token(talk: Talk, fresh_question: str) -> None:
     talk.ask(fresh_question)
     before = talk.pull().json()["data"]
-    bound = talk.send("PATCH", json={"uid": "u1"})
+    bound = talk.send("PATCH", json={"user_token": user_token("u1")})
     assert bound.status_code == 200
     assert bound.json()["data"]["attributes"]["uid"] == "u1"
     assert refusal(talk.send("GET"))["code"] == "session-not-found"
@@ -61,8 +64,8 @@ def test_binding_keeps_the_history_and_voids_the_old_token(talk: Talk, fresh_que
 
 
 def test_a_second_different_uid_is_a_conflict_and_changes_nothing(talk: Talk) -> None:
-    talk.token = talk.send("PATCH", json={"uid": "u1"}).json()["data"]["attributes"]["token"]
-    refused = talk.send("PATCH", json={"uid": "u2"})
+    talk.token = talk.send("PATCH", json={"user_token": user_token("u1")}).json()["data"]["attributes"]["token"]
+    refused = talk.send("PATCH", json={"user_token": user_token("u2")})
     assert refused.status_code == 409
     assert refusal(refused)["code"] == "uid-conflict"
     assert talk.send("GET").json()["data"]["attributes"]["uid"] == "u1"
@@ -70,7 +73,7 @@ def test_a_second_different_uid_is_a_conflict_and_changes_nothing(talk: Talk) ->
 
 def test_the_same_uid_may_be_bound_again(talk: Talk) -> None:
     for _ in range(2):
-        bound = talk.send("PATCH", json={"uid": "u1"})
+        bound = talk.send("PATCH", json={"uid": "u1", "user_token": user_token("u1")})
         assert bound.status_code == 200
         talk.token = bound.json()["data"]["attributes"]["token"]
     assert talk.send("GET").status_code == 200
@@ -80,7 +83,7 @@ def test_the_same_uid_may_be_bound_again(talk: Talk) -> None:
     ("method", "path", "body"),
     [
         ("GET", "", None),
-        ("PATCH", "", {"uid": "thief"}),
+        ("PATCH", "", {"user_token": user_token("thief")}),
         ("POST", "/messages", {"text": "怎么退货"}),
         ("GET", "/messages", None),
         ("GET", "/messages?wait=5", None),

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from access.minting import user_token
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -64,7 +65,7 @@ def far(demo_index: Path, store: Store, tmp_path_factory: pytest.TempPathFactory
     """A client of a service that uses the store."""
     with (
         serving(tmp_path_factory.mktemp("far"), demo_index, redis_url=store.url) as service,
-        httpx.Client(base_url=service.url, timeout=20) as client,
+        httpx.Client(base_url=service.url, timeout=20, headers=service.bearer) as client,
     ):
         yield client
         assert not service.log("unexpected error")
@@ -75,7 +76,7 @@ def every_call(client: httpx.Client, talk: Talk) -> dict[str, Callable[[], httpx
     return {
         "open": lambda: client.post(f"{BOT}/sessions"),
         "read": lambda: talk.send("GET"),
-        "bind": lambda: talk.send("PATCH", json={"uid": "u"}),
+        "bind": lambda: talk.send("PATCH", json={"user_token": user_token("u")}),
         "ask": lambda: talk.ask("怎么退货"),
         "ask async": lambda: talk.ask("怎么换货", Prefer="respond-async"),
         "pull": talk.pull,

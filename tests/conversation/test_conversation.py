@@ -79,7 +79,7 @@ async def said(
 ) -> Utterance:
     opened = await conversation.open(device_id="d", uid="", locale="zh-CN")
     sid, token = opened.session.sid, opened.token
-    return Utterance(sid=sid, token=token, text=text, request_id="r", wait_s=wait_s)
+    return Utterance(sid=sid, proof=token, text=text, request_id="r", wait_s=wait_s)
 
 
 def ids(*given: str) -> Callable[[], str]:
@@ -140,14 +140,14 @@ async def test_a_wait_that_is_given_up_leaves_no_bell_and_loses_no_answer(scene:
     await asyncio.wait([waiting])
     assert scene.bells.listening == 0
     await scene.answer_one()
-    page = await conversation.replies_after(utterance.sid, utterance.token, cursor=0, limit=10, wait_s=0)
+    page = await conversation.replies_after(utterance.sid, utterance.proof, cursor=0, limit=10, wait_s=0)
     assert [message.text for message in page.messages] == ["怎么退货", ANSWER.text]
 
 
 async def test_two_who_wait_for_one_session_are_both_woken(scene: Scene) -> None:
     conversation = scene.conversation()
     utterance = await said(conversation)
-    polls = [conversation.replies_after(utterance.sid, utterance.token, cursor=1, limit=10, wait_s=5) for _ in range(2)]
+    polls = [conversation.replies_after(utterance.sid, utterance.proof, cursor=1, limit=10, wait_s=5) for _ in range(2)]
     waiting = asyncio.gather(*polls)
     await asyncio.sleep(0.1)
     await conversation.say(utterance)
@@ -160,7 +160,7 @@ async def test_what_is_no_question_is_refused_before_anything_is_stored(scene: S
     utterance = await said(conversation, text)
     with pytest.raises(InvalidInput):
         await conversation.say(utterance)
-    assert (await conversation.read(utterance.sid, utterance.token)).last_message_id == 1
+    assert (await conversation.read(utterance.sid, utterance.proof)).last_message_id == 1
 
 
 async def test_without_an_index_a_question_is_neither_stored_nor_queued(scene: Scene) -> None:
@@ -168,7 +168,7 @@ async def test_without_an_index_a_question_is_neither_stored_nor_queued(scene: S
     utterance = await said(conversation)
     with pytest.raises(IndexUnavailable):
         await conversation.say(utterance)
-    assert (await conversation.read(utterance.sid, utterance.token)).last_message_id == 1
+    assert (await conversation.read(utterance.sid, utterance.proof)).last_message_id == 1
 
 
 async def test_a_wrong_token_is_refused_at_once_however_long_it_would_wait(scene: Scene) -> None:

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_service.domain.context import is_cacheable, is_personal, leans_on_context
+from qa_service.domain.redaction import findings
 
 FOLLOW_UPS = """
 那多久到账呢
@@ -268,3 +269,23 @@ def test_any_text_gets_a_verdict(text: str) -> None:
 @given(st.text(alphabet=" my order 我的买那这ihow", max_size=500))
 def test_no_text_takes_long(text: str) -> None:
     is_cacheable(text)  # hypothesis fails an example that takes over 200 ms
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "电话一三八一二三四五六七八可以改吗",
+        "138\u200b1234\u200b5678 换绑",
+        "身份证１１０１０１１９９００３０７７８５４能实名吗",
+        "座机（010）62345678打不通怎么办",
+        "write to someone＠example．com please",
+    ],
+)
+def test_whatever_the_redactor_finds_keeps_a_question_out_of_the_cache(text: str) -> None:
+    assert findings(text)
+    assert not is_cacheable(text)
+
+
+@given(st.text(max_size=200))
+def test_a_text_with_a_finding_is_personal(text: str) -> None:
+    assert is_personal(text) or not findings(text)

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qa_service.domain.personal_numbers import is_bank_card, is_resident_id
+from qa_service.domain.redaction import findings
 from qa_service.domain.snowflake import EPOCH_MS, MAX_WORKERS, Snowflake, created_at_ms, wall_clock_ms
 
 NOON_MS = 1_780_000_000_000
@@ -78,3 +80,39 @@ def test_on_the_real_clock_an_id_says_when_it_was_made() -> None:
     made = Snowflake(1).next_id()
     assert before_ms <= created_at_ms(made) <= wall_clock_ms()
     assert made.isdecimal()
+
+
+def first_ms_of(number: int) -> int:
+    """The millisecond at which ids begin to read like a number."""
+    return (number >> 22) + EPOCH_MS
+
+
+@pytest.mark.parametrize(
+    ("number", "worker"),
+    [(110_101_199_001_010_000, 3), (320_102_198_512_120_000, 9), (622_202_000_000_000_000, 0)],
+    ids=["ids of Beijing", "ids of Jiangsu", "cards"],
+)
+def test_numbers_that_read_as_an_id_or_a_card_are_passed_over(number: int, worker: int) -> None:
+    now_ms = first_ms_of(number)
+    first = now_ms - EPOCH_MS << 22 | worker << 12
+    # The clock makes 4,096 numbers a millisecond, of which these two kinds are passed over.
+    naive = [str(first + (step // 4096 << 22) + step % 4096) for step in range(50_000)]
+    skipped = [one for one in naive if is_resident_id(one) or is_bank_card(one)]
+    ids = Snowflake(worker, Clock(now_ms))
+    assert [ids.next_id() for _ in range(len(naive) - len(skipped))] == [one for one in naive if one not in skipped]
+    if worker == 0:
+        assert len(skipped) > 4_000  # of cards one in ten
+
+
+def test_100_000_ids_of_the_month_in_which_every_number_may_be_a_card_pass_the_redactor_whole() -> None:
+    made = [Snowflake(7, Clock(first_ms_of(622_202_000_000_000_000) + day * 86_400_000)) for day in range(10)]
+    assert not [one for ids in made for one in (ids.next_id() for _ in range(10_000)) if findings(f"session {one} of")]
+
+
+def test_an_id_that_would_be_a_resident_id_is_passed_over() -> None:
+    personal = 110101199003077854
+    assert is_resident_id(str(personal))
+    ids = Snowflake(personal >> 12 & 1023, Clock(first_ms_of(personal)))
+    made = [int(ids.next_id()) for _ in range(4_000)]
+    assert made[0] <= personal <= made[-1]
+    assert personal not in made

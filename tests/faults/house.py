@@ -116,8 +116,14 @@ class House:
     def environment(self) -> dict[str, str]:
         """What its processes and its `qa-service` commands are told."""
         given = {"redis_url": self.redis.url, "state_dir": str(self.folder / "state"), "indexes_dir": str(self.indexes)}
+        given |= {f"limit_{name}_per_min": "0" for name in ("uid", "ip", "client")}  # load, all from one address
         named = {f"QA_{name.upper()}": value for name, value in (given | self._settings).items()}
         return {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **named}
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header with the key that a stateless question needs; an API process makes it as it starts."""
+        return {"Authorization": f"Bearer {(self.folder / 'state' / 'local.key').read_text().strip()}"}
 
     async def odd_worker(self, **oddities: object) -> Part:
         """Start a worker that is slow, or dies of some questions."""

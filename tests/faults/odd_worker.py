@@ -28,7 +28,7 @@ from qa_service.store.jobs import JobQueue
 from qa_service.store.keys import Keys
 from qa_service.store.sessions import RedisSessions
 from qa_service.worker.door import Door
-from qa_service.worker.worker import Worker
+from qa_service.worker.worker import Bot, Worker
 
 _BEAT_EVERY_S = 0.25
 
@@ -66,7 +66,7 @@ async def _work(settings: Settings, oddities: Namespace) -> None:
         worker = Worker(
             jobs=JobQueue(client, keys, consumer=consumer, claim_idle_ms=settings.claim_idle_ms),
             sessions=RedisSessions(client, keys),
-            current=lambda: odd,
+            bots={settings.knowledge_base: Bot(current=lambda: odd)},
             batch=settings.batch,
             claim_idle_ms=settings.claim_idle_ms,
         )

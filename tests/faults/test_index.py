@@ -48,7 +48,7 @@ class Witness:
 
 
 @asynccontextmanager
-async def witnessed(bases: Bases, crowd: list[Customer]) -> AsyncIterator[Witness]:
+async def witnessed(house: House, bases: Bases, crowd: list[Customer]) -> AsyncIterator[Witness]:
     """Ask without a pause, in sessions and without one, and look at every answer."""
     witness, stop = Witness(bases.letters), asyncio.Event()
 
@@ -57,7 +57,8 @@ async def witnessed(bases: Bases, crowd: list[Customer]) -> AsyncIterator[Witnes
             if len(customer.session.replies) >= 50:
                 await customer.open()
             witness.see(await customer.ask_once(next(texts)))
-            witness.see(await customer.send("POST", f"{BOT}/answers", json={"text": next(texts)}))
+            body = {"text": next(texts)}
+            witness.see(await customer.send("POST", f"{BOT}/answers", json=body, headers=house.bearer))
             await asyncio.sleep(0.02)
 
     questions = list(bases.questions)
@@ -83,9 +84,9 @@ async def command(house: House, *words: str) -> "subprocess.CompletedProcess[str
     )
 
 
-async def answers_from(customer: Customer, version: str) -> bool:
+async def answers_from(house: House, customer: Customer, version: str) -> bool:
     """Whether a question is answered from this version now."""
-    reply = await customer.send("POST", f"{BOT}/answers", json={"text": "怎么退货"})
+    reply = await customer.send("POST", f"{BOT}/answers", json={"text": "怎么退货"}, headers=house.bearer)
     return bool(reply.status == 200 and reply.body["data"]["attributes"]["index_version"] == version)
 
 
@@ -99,12 +100,12 @@ async def test_activations_under_load_make_no_error_and_no_answer_of_mixed_versi
     async with (
         customers(8, api.url) as crowd,
         customers(1, api.url) as [watcher],
-        witnessed(bases, crowd) as witness,
+        witnessed(house, bases, crowd) as witness,
     ):
         for version in itertools.islice(itertools.cycle(reversed(bases.versions)), activations):
             activated = await command(house, "index", "activate", version)
             assert activated.returncode == 0, activated.stderr
-            followed += await eventually(partial(answers_from, watcher, version), FOLLOWED_WITHIN_S)
+            followed += await eventually(partial(answers_from, house, watcher, version), FOLLOWED_WITHIN_S)
     book.note(
         "index activations under load, 2 workers",
         "no error, and no answer whose text is not of the version it names",
@@ -134,7 +135,7 @@ async def test_damaged_and_foreign_snapshots_are_refused_before_the_swap_and_the
     refused: Counter[str] = Counter()
     let_through: list[str] = []
     async with customers(4, api.url) as crowd, customers(1, api.url) as [watcher]:
-        async with witnessed(bases, crowd) as witness:
+        async with witnessed(house, bases, crowd) as witness:
             for number, (kind, damage) in enumerate(itertools.islice(itertools.cycle(DAMAGES.items()), damages)):
                 name = f"damaged-{number}"
                 damage(bases, name)
@@ -148,7 +149,7 @@ async def test_damaged_and_foreign_snapshots_are_refused_before_the_swap_and_the
         clone(bases, "whole")
         whole = await command(house, "index", "activate", "whole")
         assert whole.returncode == 0, whole.stderr
-        assert await eventually(lambda: answers_from(watcher, "whole"), FOLLOWED_WITHIN_S)
+        assert await eventually(lambda: answers_from(house, watcher, "whole"), FOLLOWED_WITHIN_S)
     book.note(
         "damaged and foreign snapshots activated under load",
         "all refused before the swap; the old one serves on",

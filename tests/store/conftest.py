@@ -127,7 +127,7 @@ def say(ids: Snowflake) -> Say:
     """Makes a question of a session, with fresh ids."""
 
     def make(sid: str, text: str = "怎么退货", **more: str) -> Saying:
-        given = {"token": "secret", "normalised": text, "locale": "zh-CN", "request_id": "r1"} | more
+        given = {"proof": "secret", "normalised": text, "locale": "zh-CN", "request_id": "r1"} | more
         return Saying(sid=sid, text=text, message_id=ids.next_id(), reply_id=ids.next_id(), now_ms=NOW_MS, **given)
 
     return make

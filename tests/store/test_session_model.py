@@ -120,8 +120,8 @@ class SessionMachine(RuleBasedStateMachine):
     def retry(self, data: st.DataObject) -> None:
         """The same key and body once more, as a client sends it that heard no reply: with fresh ids on our side."""
         before = data.draw(st.sampled_from(self.keyed))
-        token = self.model[before.sid].token if before.sid in self.model else before.token
-        self.accept(replace(before, token=token, message_id=str(next(self.ids)), reply_id=str(next(self.ids))))
+        proof = self.model[before.sid].token if before.sid in self.model else before.proof
+        self.accept(replace(before, proof=proof, message_id=str(next(self.ids)), reply_id=str(next(self.ids))))
 
     @rule(sid=st.sampled_from(SIDS), uid=st.sampled_from(["u1", "u2"]))
     def bind(self, sid: str, uid: str) -> None:
@@ -157,7 +157,7 @@ class SessionMachine(RuleBasedStateMachine):
         sessions, saying = self.sessions, self.saying(sid, TEXTS[0], "a", cacheable=False)
         for work in (
             sessions.read(sid, "wrong"),
-            sessions.accept(replace(saying, token="wrong")),
+            sessions.accept(replace(saying, proof="wrong")),
             sessions.read_after(sid, "wrong", 0, 5),
             sessions.bind(sid, "wrong", uid="u1", new_token="thief"),
         ):
@@ -260,7 +260,7 @@ class SessionMachine(RuleBasedStateMachine):
         known = self.model.get(sid)
         return Saying(
             sid=sid,
-            token=known.token if known else "none",
+            proof=known.token if known else "none",
             message_id=str(next(self.ids)),
             reply_id=str(next(self.ids)),
             text=text,

@@ -66,9 +66,9 @@ async def test_a_wrong_token_looks_like_an_unknown_session_on_every_call(
         calls: list[Callable[[], Awaitable[object]]] = [
             lambda: sessions.read(sid, token),
             lambda: sessions.bind(sid, token, uid="u", new_token="n"),
-            lambda: sessions.accept(say(sid, token=token)),
-            lambda: sessions.accept(say(sid, token=token, idempotency_key="k", body_digest="d")),
-            lambda: sessions.accept(say(sid, token=token, idempotency_key="k", body_digest="other")),
+            lambda: sessions.accept(say(sid, proof=token)),
+            lambda: sessions.accept(say(sid, proof=token, idempotency_key="k", body_digest="d")),
+            lambda: sessions.accept(say(sid, proof=token, idempotency_key="k", body_digest="other")),
             lambda: sessions.message(sid, token, mid),
             lambda: sessions.message(sid, token, "404"),
             *(lambda cursor=cursor: sessions.read_after(sid, token, cursor, 10) for cursor in (-1, 0, 99)),

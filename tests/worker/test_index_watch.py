@@ -314,7 +314,8 @@ async def test_a_damaged_version_is_refused_by_all_and_readiness_says_why_until_
         for place in places:
             await stack.enter_async_context(place.following())
         await asyncio.gather(*(place.serves(first) for place in places))
-        house = await stack.enter_async_context(furnished(Settings(redis_url=SecretStr(redis_url))))
+        settings = Settings(redis_url=SecretStr(redis_url), state_dir=versions.folder.parent)
+        house = await stack.enter_async_context(furnished(settings))
         damage(versions, second)
         (versions.folder / "ACTIVE").write_text(f"{second}\n")  # activating verifies: somebody else wrote this
         async with asyncio.timeout(3):

@@ -37,7 +37,7 @@ from qa_service.store.sessions import RedisSessions
 from qa_service.store.shadow_counts import ShadowCounts
 from qa_service.worker.door import Door
 from qa_service.worker.trial import Canary, Shadow
-from qa_service.worker.worker import Worker
+from qa_service.worker.worker import Bot, Worker
 
 KEYS = Keys(tenant="shop")
 IDS = Snowflake(11)
@@ -95,11 +95,9 @@ async def working(
     worker = Worker(
         jobs=JobQueue(client, KEYS, consumer=name, claim_idle_ms=5000),
         sessions=RedisSessions(client, KEYS),
-        current=lambda: ask,
+        bots={"shop": Bot(current=lambda: ask, canary=canary, shadow=shadow)},
         batch=64,
         claim_idle_ms=5000,
-        canary=canary,
-        shadow=shadow,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(worker.run(stop))

@@ -34,7 +34,7 @@ from qa_service.store.keys import Keys
 from qa_service.store.private import PrivateRedis
 from qa_service.store.sessions import RedisSessions
 from qa_service.worker.door import Door
-from qa_service.worker.worker import Worker
+from qa_service.worker.worker import Bot, Worker
 
 T = TypeVar("T")
 KEYS = Keys(tenant="shop")
@@ -102,7 +102,7 @@ class Workplace:
         worker = Worker(
             jobs=self.queue(),
             sessions=self.sessions,
-            current=lambda: self.current[-1] if self.current else None,
+            bots={"shop": Bot(current=lambda: self.current[-1] if self.current else None)},
             batch=64,
             claim_idle_ms=self.claim_idle_ms,
         )
@@ -142,7 +142,7 @@ class Workplace:
         normalised, version = normalise(text), version or self.ask.version
         saying = Saying(
             sid=sid,
-            token="secret",
+            proof="secret",
             message_id=IDS.next_id(),
             reply_id=IDS.next_id(),
             text=text,

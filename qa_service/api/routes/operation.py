@@ -10,14 +10,14 @@ from qa_service.api.openapi import described
 from qa_service.api.request_id import request_id_of
 
 
-@get("/healthz", operation_class=described(token=False), tags=["operation"])
+@get("/healthz", operation_class=described(callers=()), tags=["operation"])
 async def healthz(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Tell that this process answers; no dependency is asked."""
     resource = Resource(type="health", id="api", attributes={"status": "ok"})
     return respond(Document(data=resource, meta={"request_id": request_id_of(request.scope)}))
 
 
-@get("/readyz", operation_class=described(token=False, errors=(503,)), tags=["operation"])
+@get("/readyz", operation_class=described(callers=(), errors=(503,)), tags=["operation"])
 async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Tell whether questions can be answered, and name what is missing and, in `meta`, which promise is not kept."""
     readiness = await house_of(request).readiness()

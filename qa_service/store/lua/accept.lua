@@ -1,11 +1,11 @@
 -- needs session.lua
 -- KEYS: 5 queue, 6 cached answer (may be absent).
--- ARGV: 1 token digest, 2 ttl_s, 3 question id, 4 reply id, 5 question header, 6 reply header, 7 idempotency key,
+-- ARGV: 1 proof, 2 ttl_s, 3 question id, 4 reply id, 5 question header, 6 reply header, 7 idempotency key,
 --       8 body digest, 9 normalised question, 10 job, 11 queue cap, 12 waiting cap, 13 log cap, 14 channel, 15 sid.
 -- Returns nil (no such session), {refusal}, {'replayed', question, reply}, {'cached', seq, answer} or {'queued', seq};
 -- seq is the newest event's. Everything is looked at before anything is written: a refusal leaves no trace.
-local held = redis.call('HMGET', SESSION, 'token', 'seq', 'floor', 'owner', 'running')
-if held[1] ~= ARGV[1] then return false end
+local held = redis.call('HMGET', SESSION, 'token', 'seq', 'floor', 'owner', 'running', 'uid')
+if not opens(ARGV[1], held[1], held[6]) then return false end
 local seq, floor, running = tonumber(held[2]), tonumber(held[3]), held[5]
 
 if ARGV[7] ~= '' then
@@ -27,7 +27,7 @@ if KEYS[6] and not running and held[4] == 'bot' then
   if cached and string.sub(cached, 1, #asked) == asked then answer = string.sub(cached, #asked + 1) end
 end
 if not answer then
-  -- Finished jobs are deleted, so that the stream's length is the backlog.
+  -- The queue is the tenant's own and finished jobs are deleted: its length is the tenant's backlog, whoever was killed.
   if redis.call('XLEN', KEYS[5]) >= tonumber(ARGV[11]) then return {'queue-full'} end
   if running and redis.call('LLEN', TURNS) >= tonumber(ARGV[12]) then return {'too-many-pending'} end
 end
@@ -36,9 +36,11 @@ seq = seq + 1
 local event = {'e', 'message.accepted', 'm', ARGV[3], 'r', ARGV[4]}
 local records = {ARGV[3], 'completed\n' .. seq .. '\n' .. ARGV[5] .. '\n', ARGV[4]}
 if ARGV[7] ~= '' then
-  event[7], event[8] = 'k', ARGV[7]
+  event[#event + 1], event[#event + 2] = 'k', ARGV[7]
   records[5], records[6] = 'key:' .. ARGV[7], ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. ARGV[8]
 end
+-- Who erases the session forgets the cached answer as well: its record holds the question.
+if KEYS[6] then event[#event + 1], event[#event + 2] = 'c', KEYS[6] end
 redis.call('XADD', LOG, seq .. '-0', unpack(event))
 if answer then
   seq = seq + 1
@@ -62,7 +64,6 @@ if running then
   redis.call('RPUSH', TURNS, ARGV[4] .. '\n' .. ARGV[10])
   redis.call('EXPIRE', TURNS, ARGV[2])
 else
-  redis.call('HSET', SESSION, 'running', ARGV[4])
-  redis.call('XADD', KEYS[5], '*', 'job', ARGV[10])
+  redis.call('HSET', SESSION, 'running', ARGV[4], 'entry', redis.call('XADD', KEYS[5], '*', 'job', ARGV[10]))
 end
 return {'queued', seq}

@@ -1,10 +1,12 @@
 -- needs session.lua
--- ARGV: 1 token digest, 2 ttl_s, 3 uid, 4 new token digest, 5 log cap.
+-- KEYS: 5 the user's sessions.
+-- ARGV: 1 proof, 2 ttl_s, 3 uid, 4 new token digest, 5 log cap.
 -- Returns the session's fields and values, 'uid-conflict', or nil.
 local held = redis.call('HMGET', SESSION, 'token', 'uid', 'seq', 'floor')
-if held[1] ~= ARGV[1] then return false end
+if not opens(ARGV[1], held[1], held[2]) then return false end
 if held[2] ~= '' and held[2] ~= ARGV[3] then return 'uid-conflict' end
-redis.call('HSET', SESSION, 'token', ARGV[4], 'uid', ARGV[3])
+redis.call('HSET', SESSION, 'token', ARGV[4], 'uid', ARGV[3], 'user', KEYS[5])
+enlist(KEYS[5], ARGV[2])
 if held[2] == '' then
   local seq, floor = tonumber(held[3]) + 1, tonumber(held[4])
   redis.call('XADD', LOG, seq .. '-0', 'e', 'session.bound')

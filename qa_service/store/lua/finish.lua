@@ -19,10 +19,9 @@ if held[3] == ARGV[2] then
   local waiting = redis.call('LPOP', TURNS)
   if waiting then
     local reply, job = string.match(waiting, '^([^\n]*)\n(.*)$')
-    redis.call('HSET', SESSION, 'running', reply)
-    redis.call('XADD', KEYS[5], '*', 'job', job)
+    redis.call('HSET', SESSION, 'running', reply, 'entry', redis.call('XADD', KEYS[5], '*', 'job', job))
   else
-    redis.call('HDEL', SESSION, 'running')
+    redis.call('HDEL', SESSION, 'running', 'entry')
   end
 end
 -- Last: when memory is full the first write above fails, and the job must still be there to be tried again.

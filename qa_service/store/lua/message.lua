@@ -1,6 +1,6 @@
 -- needs session.lua
--- ARGV: 1 token digest, 2 ttl_s, 3 message id. Returns nil (no such session), or {message or nil}.
-if redis.call('HGET', SESSION, 'token') ~= ARGV[1] then return false end
+-- ARGV: 1 proof, 2 ttl_s, 3 message id. Returns nil (no such session), or {message or nil}.
+if not opens(ARGV[1], unpack(redis.call('HMGET', SESSION, 'token', 'uid'))) then return false end
 slide(ARGV[2])
 -- Idempotency keys live in the same hash; ids are digits.
 local record = string.find(ARGV[3], '^%d+$') and redis.call('HGET', MESSAGES, ARGV[3])

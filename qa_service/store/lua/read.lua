@@ -1,5 +1,5 @@
 -- needs session.lua
--- ARGV: 1 token digest, 2 ttl_s. Returns the session's fields and values, or nil.
-if redis.call('HGET', SESSION, 'token') ~= ARGV[1] then return false end
+-- ARGV: 1 proof, 2 ttl_s. Returns the session's fields and values, or nil.
+if not opens(ARGV[1], unpack(redis.call('HMGET', SESSION, 'token', 'uid'))) then return false end
 slide(ARGV[2])
 return redis.call('HGETALL', SESSION)

@@ -1,9 +1,9 @@
 -- needs session.lua
--- ARGV: 1 token digest, 2 ttl_s, 3 cursor, 4 limit.
+-- ARGV: 1 proof, 2 ttl_s, 3 cursor, 4 limit.
 -- Returns nil (no such session), {'cursor-invalid', newest seq}, {'cursor-expired', last dropped seq}, or
 -- {'page', cursor to go on from, 1 when there is more, message ...}.
-local held = redis.call('HMGET', SESSION, 'token', 'seq', 'floor')
-if held[1] ~= ARGV[1] then return false end
+local held = redis.call('HMGET', SESSION, 'token', 'seq', 'floor', 'uid')
+if not opens(ARGV[1], held[1], held[4]) then return false end
 slide(ARGV[2])
 local cursor, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
 local newest, floor = tonumber(held[2]), tonumber(held[3])

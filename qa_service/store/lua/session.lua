@@ -1,11 +1,36 @@
 -- What the scripts of a session share. KEYS 1 to 4 are always its hash, messages, log and waiting turns.
 local SESSION, MESSAGES, LOG, TURNS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
+-- Whether a proof opens the session: its token's digest, 'uid:' and the uid that it belongs to, or 'client' where it
+-- belongs to any. An unknown session has no token and opens to nobody.
+local function opens(proof, token, uid)
+  if not token then return false end
+  if not uid or uid == '' then return proof == token end
+  return proof == token or proof == 'client' or proof == 'uid:' .. uid
+end
+
+-- A uid's sessions are listed in a sorted set of the same slot, whose name the session's hash keeps as 'user'. It
+-- outlives each of them, because one step lengthens both lives; the expired ones leave it a few at a time.
+local function enlist(user, ttl_s)
+  local at, folder, sid = redis.call('TIME')[1], string.match(SESSION, '^(.*:)([^:]*)$')
+  for _, other in ipairs(redis.call('ZRANGE', user, 0, 3)) do
+    if redis.call('EXISTS', folder .. other) == 0 then
+      redis.call('ZREM', user, other)
+    else
+      redis.call('ZADD', user, at, other)
+    end
+  end
+  redis.call('ZADD', user, at, sid)
+  redis.call('EXPIRE', user, ttl_s)
+end
+
 -- The session's hash never outlives the others: one of them that expired alone would lose accepted questions.
 -- At most once a minute (of 24 h): each EXPIRE is a write to the append-only file, and waiting clients read all the time.
 local function slide(ttl_s)
   if redis.call('TTL', SESSION) > ttl_s - ttl_s / 1440 then return end
   for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ttl_s) end
+  local user = redis.call('HGET', SESSION, 'user')
+  if user then enlist(user, ttl_s) end
 end
 
 local function is_pending(record)

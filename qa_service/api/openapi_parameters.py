@@ -1,0 +1,35 @@
+"""What a handler reads from its query and its header fields, described. It knows no handler."""
+
+from dataclasses import dataclass
+
+from litestar.openapi.spec import OpenAPIType, Parameter, Schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """A whole number in a query: what it means, and its bounds."""
+
+    text: str
+    least: int = 0
+    most: int = 10**18 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A header field: what it means, and what it may hold."""
+
+    text: str
+    most_chars: int | None = None
+    pattern: str | None = None
+
+
+def whole_number(name: str, whole: Whole) -> Parameter:
+    """Describe a whole number in the query."""
+    schema = Schema(type=OpenAPIType.INTEGER, minimum=whole.least, maximum=whole.most)
+    return Parameter(name=name, param_in="query", description=whole.text, required=False, schema=schema)
+
+
+def header(name: str, line: Line) -> Parameter:
+    """Describe a header field."""
+    schema = Schema(type=OpenAPIType.STRING, max_length=line.most_chars, pattern=line.pattern)
+    return Parameter(name=name, param_in="header", description=line.text, required=False, schema=schema)

@@ -1,0 +1,1 @@
+"""Keys, clients, tokens and who they speak for."""

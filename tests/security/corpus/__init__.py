@@ -1,0 +1,1 @@
+"""Bytes that no well-meaning caller sends."""
