@@ -171,6 +171,7 @@ class Ask:
             calibration=knowledge.calibration_name,
             faq=knowledge.explain_faq(text, outcome.ranking),
             passages=knowledge.explain_passages(text, outcome.passages),
+            in_scope=outcome.ranking.in_scope,
             quick=outcome.ranking.quick,
         )
 

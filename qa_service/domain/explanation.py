@@ -26,7 +26,8 @@ class ExplainedHit:
 class Explanation:
     """An answer, the text that was searched for (a follow-up is joined with its context), and all that was weighed.
 
-    `quick` tells that the FAQ's candidates come from the quick look: the index's own encoder was not asked for them.
+    `in_scope` is the chance (0 to 1) that some entry answers, which decides on asking back. `quick` tells that the
+    FAQ's candidates come from the quick look: the index's own encoder was not asked for them.
     """
 
     answer: Answer
@@ -37,4 +38,5 @@ class Explanation:
     calibration: str
     faq: tuple[ExplainedHit, ...]
     passages: tuple[ExplainedHit, ...]
+    in_scope: float = 0.0
     quick: bool = False

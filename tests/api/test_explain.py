@@ -63,13 +63,14 @@ def test_every_candidate_comes_with_its_scores_terms_and_signs(gateway: httpx.Cl
     assert set(explained["thresholds"]) == {"answer", "clarify", "passage"}
     assert explained["calibration"]
     assert explained["reason"]
+    assert 0.5 < explained["in_scope"] <= 1.0
     assert explained["answer"]["index_version"]
     assert len(explained["faq"]) > RERANKED
     for place, one in enumerate(explained["faq"]):
         hit = one["hit"]
         assert set(hit) == {
             *("entry", "entry_id", "wording", "keyword", "vector", "fused"),
-            *("reranked", "probability"),
+            *("centroid", "answer", "not_for", "reranked", "probability"),
         }
         assert one["question"]
         assert set(one["terms"]) <= set(explained["tokens"])
@@ -81,7 +82,7 @@ def test_every_candidate_comes_with_its_scores_terms_and_signs(gateway: httpx.Cl
 
 
 def test_where_the_faq_does_not_answer_the_passages_are_explained_too(gateway: httpx.Client) -> None:
-    explained = attributes_of(post(gateway, "explain", "大件商品配送的问题"))
+    explained = attributes_of(post(gateway, "explain", "手机送修要等好久，能先借一台用用吗"))
     assert explained["answer"]["decision"] != "answer"
     assert explained["passages"][0]["terms"]
     assert explained["passages"][0]["signs"]
