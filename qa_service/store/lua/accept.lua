@@ -33,7 +33,7 @@ if not answer then
 end
 
 seq = seq + 1
-local event = {'e', 'message.accepted', 'm', ARGV[3], 'r', ARGV[4]}
+local event = {'m', ARGV[3], 'r', ARGV[4]}
 local records = {ARGV[3], 'completed\n' .. seq .. '\n' .. ARGV[5] .. '\n', ARGV[4]}
 if ARGV[7] ~= '' then
   event[#event + 1], event[#event + 2] = 'k', ARGV[7]
@@ -41,10 +41,10 @@ if ARGV[7] ~= '' then
 end
 -- Who erases the session forgets the cached answer as well: its record holds the question.
 if KEYS[6] then event[#event + 1], event[#event + 2] = 'c', KEYS[6] end
-redis.call('XADD', LOG, seq .. '-0', unpack(event))
+append(seq, 'message.accepted', unpack(event))
 if answer then
   seq = seq + 1
-  redis.call('XADD', LOG, seq .. '-0', 'e', 'message.completed', 'm', ARGV[4], 'q', ARGV[3])
+  append(seq, 'message.completed', 'm', ARGV[4], 'q', ARGV[3])
   records[4] = 'completed\n' .. seq .. '\n' .. ARGV[6] .. '\n' .. answer
 else
   records[4] = 'pending\n' .. seq .. '\n' .. ARGV[6] .. '\n'

@@ -9,7 +9,7 @@ redis.call('HSET', SESSION, 'token', ARGV[4], 'uid', ARGV[3], 'user', KEYS[5])
 enlist(KEYS[5], ARGV[2])
 if held[2] == '' then
   local seq, floor = tonumber(held[3]) + 1, tonumber(held[4])
-  redis.call('XADD', LOG, seq .. '-0', 'e', 'session.bound')
+  append(seq, 'session.bound')
   if seq - floor > tonumber(ARGV[5]) then floor = trim(seq, floor, tonumber(ARGV[5])) end
   redis.call('HSET', SESSION, 'seq', seq, 'floor', floor)
 end

@@ -10,7 +10,7 @@ if is_pending(record) then
   local seq, floor, cap = tonumber(held[1]) + 1, tonumber(held[2]), tonumber(ARGV[9])
   local header = string.match(record, '^pending\n%d+\n([^\n]*)\n')
   redis.call('HSET', MESSAGES, ARGV[2], ARGV[3] .. '\n' .. seq .. '\n' .. header .. '\n' .. ARGV[5])
-  redis.call('XADD', LOG, seq .. '-0', 'e', ARGV[4], 'm', ARGV[2], 'q', ARGV[8])
+  append(seq, ARGV[4], 'm', ARGV[2], 'q', ARGV[8])
   if seq - floor > cap then floor = trim(seq, floor, cap) end
   redis.call('HSET', SESSION, 'seq', seq, 'floor', floor)
   given = 1

@@ -5,7 +5,7 @@
 if redis.call('EXISTS', SESSION) == 1 then return 0 end
 redis.call('DEL', MESSAGES, LOG, TURNS)
 redis.call('HSET', SESSION, 'seq', 1, 'floor', 0, unpack(ARGV, 2))
-redis.call('XADD', LOG, '1-0', 'e', 'session.created')
+append(1, 'session.created')
 redis.call('EXPIRE', SESSION, ARGV[1])
 redis.call('EXPIRE', LOG, ARGV[1])
 if KEYS[5] then enlist(KEYS[5], ARGV[1]) end

@@ -33,6 +33,12 @@ local function slide(ttl_s)
   if user then enlist(user, ttl_s) end
 end
 
+-- The one place where a durable event comes into being. `seq` is the session's next number; the fields of the event
+-- follow. The caller writes `seq` back to the session.
+local function append(seq, event, ...)
+  redis.call('XADD', LOG, seq .. '-0', 'e', event, ...)
+end
+
 local function is_pending(record)
   return record and string.sub(record, 1, 8) == 'pending\n'
 end
