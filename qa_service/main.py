@@ -173,22 +173,20 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(client.aclose)
         bells = await stack.enter_async_context(RedisBells(client, keys))
         health = await stack.enter_async_context(RedisHealthWatch(client))
-        lease = await stack.enter_async_context(WorkerLease(client))
+        new_id = (await stack.enter_async_context(WorkerLease(client))).next_id
         batcher = Batcher(client)  # one for all: a limit's script travels with other requests' commands
         indexes: dict[str, RedisActiveIndex] = {}
         tenants: dict[str, Rooms] = {}
         for one in sources:
             own, cap = keys.of(one.name), one.queue_cap or settings.queue_cap
-            share = parse_share(settings.canary) if one.name == settings.knowledge_base else None
+            share = parse_share(settings_of(settings, one.name).canary)
             index = await stack.enter_async_context(RedisActiveIndex(client, own, share=share))
             sessions = RedisSessions(client, own, queue_cap=cap, batcher=batcher)
             inquiries = RedisInquiries(client, own, queue_cap=cap, batcher=batcher)
             indexes[one.name] = index
             tenants[one.name] = Rooms(
-                conversation=Conversation(
-                    sessions=sessions, bells=bells, index=index, next_id=lease.next_id, tenant=one.name
-                ),
-                desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=lease.next_id),
+                conversation=Conversation(sessions=sessions, bells=bells, index=index, next_id=new_id, tenant=one.name),
+                desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=new_id),
                 erasure=Erasure(records=RedisErasure(client, own, batcher=batcher), index=index),
                 streams=Streams(events=RedisEvents(client, own, batcher=batcher), bells=bells),
             )
@@ -198,6 +196,7 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
             readiness=lambda: _readiness(client, indexes, health.not_kept),
             gate=gate,
             limits=_limits(settings, tenants, RedisLimits(batcher, keys)),
+            ws_idle_s=settings.ws_idle_s,
         )
 
 

@@ -24,6 +24,7 @@ from qa_service.api.routes.operation import healthz, readyz
 from qa_service.api.routes.replies import cancel_message, judge_message
 from qa_service.api.routes.sessions import bind_session, erase_session, open_session, read_session
 from qa_service.api.routes.users import erase_user, export_user
+from qa_service.api.routes.ws import talk
 
 ROUTES: Sequence[HTTPRouteHandler] = (
     open_session,
@@ -90,7 +91,7 @@ def create_app(
             yield
 
     app = Litestar(
-        route_handlers=[*ROUTES, *extra_routes],
+        route_handlers=[*ROUTES, talk, *extra_routes],
         lifespan=[lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=openapi_config(),

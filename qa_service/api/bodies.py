@@ -93,7 +93,11 @@ async def read_body(request: AnyRequest, shape: type[Body], *, when_empty: Body 
     if when_empty is not None and not raw:
         return when_empty
     _check_content_type(request.headers.get("content-type", ""))
-    members = _attributes(_decode(raw))
+    return shaped(_attributes(_decode(raw)), shape)
+
+
+def shaped(members: dict[str, Any], shape: type[Body]) -> Body:
+    """Give members one shape; InvalidInput (422) when they have not that shape."""
     for name in members:
         if name not in shape.__struct_fields__:
             raise _unknown_member(name, shape)

@@ -3,18 +3,18 @@
 It knows no route.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from qa_service.access.caller import Caller
+from qa_service.access.caller import Caller, CallerKind
 from qa_service.api.caller import proof_by, proof_of, rooms_of
 from qa_service.api.house import AnyConnection, House, Rooms, house_of
 from qa_service.domain.errors import Unauthenticated
-from qa_service.domain.session import Proof, is_ticket
+from qa_service.domain.session import Proof, VouchedUser, is_ticket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """Who was let into a session of which tenant, and by what; the token is the one that limits count by."""
+    """Who was let into a session of which tenant, with which token, and what that proves."""
 
     caller: Caller
     token: str
@@ -32,6 +32,8 @@ async def enter(house: House, sid: str, token: str) -> Entered:
     caller = house.gate.caller(token)
     rooms = house.tenants[caller.tenant]
     proof = await rooms.streams.redeem(sid, token) if is_ticket(token) else proof_by(caller, token)
+    if isinstance(proof, VouchedUser):  # also who has a ticket of his own is counted as the user that he is
+        caller = replace(caller, kind=CallerKind.USER, uid=proof.uid)
     return Entered(caller=caller, token=token, rooms=rooms, proof=proof)
 
 

@@ -37,13 +37,17 @@ class Rooms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """What stands behind the routes: each tenant's rooms, by its name, and whose bot is whose."""
+    """What stands behind the routes: each tenant's rooms, by its name, and whose bot is whose.
+
+    A WebSocket whose client says nothing for `ws_idle_s` seconds is closed.
+    """
 
     tenants: Mapping[str, Rooms]
     bots: Mapping[str, str]
     readiness: Callable[[], Awaitable[Readiness]]
     gate: Gate
     limits: Limits
+    ws_idle_s: float
 
 
 def house_of(connection: AnyConnection) -> House:

@@ -120,10 +120,22 @@ class Following:
     `on_too_slow` is called once, when more waits than a listener may leave: whoever is stuck in sending can be freed.
     """
 
-    __slots__ = ("_behind", "_error", "_feed", "_queue", "_ready", "_unfolding", "_waiter", "_waiting", "on_too_slow")
+    __slots__ = (
+        "_behind",
+        "_error",
+        "_feed",
+        "_queue",
+        "_ready",
+        "_unfolding",
+        "_waiter",
+        "_waiting",
+        "newest",
+        "on_too_slow",
+    )
 
     def __init__(self, feed: Feed, *, after: int, name: str) -> None:
         self.on_too_slow: Callable[[], object] | None = None
+        self.newest = after  # the `seq` of the newest event when it was last behind
         self._feed = feed
         self._unfolding = Unfolding(after, name)
         self._behind = True
@@ -152,6 +164,7 @@ class Following:
         """Read the next page of what happened before; raises as `Events.events_after` does."""
         feed = self._feed
         page = await feed.events.events_after(feed.sid, feed.proof, self.cursor, _PAGE)
+        self.newest = page.newest
         self._ready = [*self._ready, *self._unfolding.page(page)]
         # The feed tells what comes after its own cursor.
         self._behind = page.has_more or (feed.cursor is not None and self.cursor < feed.cursor)

@@ -81,12 +81,14 @@ Whisper: TypeAlias = Piece | Typed  # what is told to who listens now, and kept 
 class EventPage:
     """Events after a cursor, in `seq` order. `last_message_id` is the cursor to go on from.
 
-    `running` is the bot's message that is being answered ("": none), `partial` what is written of it so far.
+    `newest` is that of the last event there is. `running` is the bot's message that is being answered ("": none),
+    `partial` what is written of it so far.
     """
 
     events: tuple[Event, ...]
     last_message_id: int
     has_more: bool
+    newest: int
     running: str = ""
     partial: Piece | None = None
 

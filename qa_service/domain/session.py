@@ -100,7 +100,7 @@ def tenant_of_token(token: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketHolder:
-    """Who showed a ticket: enters as whoever asked for it did, by a proof as the store compares it."""
+    """Who showed a ticket that a token was good for; `shown` is that token's digest, as the store compares it."""
 
     shown: str
 

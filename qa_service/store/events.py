@@ -17,7 +17,6 @@ from qa_service.domain.session import (
     Message,
     Proof,
     Session,
-    TicketHolder,
     ticket_for,
 )
 from qa_service.store.batcher import Batcher
@@ -25,7 +24,7 @@ from qa_service.store.connection import translated
 from qa_service.store.keys import Keys
 from qa_service.store.records import decode_message, encode_whisper, token_digest
 from qa_service.store.scripts import Call, Reply, load
-from qa_service.store.sessions import LOG_CAP, no_session, session_keys, session_of, shown
+from qa_service.store.sessions import LOG_CAP, no_session, proof_shown_as, session_keys, session_of, shown
 
 _TICKETS = 16  # of one session at once; the newest are kept
 _TICKET_BYTES = 24
@@ -109,7 +108,7 @@ class RedisEvents:
         proven = await self._run("redeem", sid, (token_digest(ticket),)) if sid.isascii() else None
         if not proven:
             raise Unauthenticated("the ticket is used, too old, or none of this session's", code="invalid-token")
-        return TicketHolder(shown=proven.decode())
+        return proof_shown_as(proven.decode())
 
     async def whisper(self, sid: str, whisper: Whisper) -> None:
         """Tell something to who follows the session now; no log keeps it.
@@ -144,6 +143,7 @@ def _page(sid: str, seq: int, rest: Sequence[Reply]) -> EventPage:
         events=tuple(event for event in events if event),
         last_message_id=seq,
         has_more=bool(has_more),
+        newest=session.last_message_id,
         running=running,
         partial=_partial(partial, running) if partial else None,
     )
