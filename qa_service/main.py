@@ -24,6 +24,7 @@ from qa_service.api.limits import Limits, Quotas
 from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
+from qa_service.conversation.streams import Streams
 from qa_service.domain.errors import SettingsError, StoreUnavailable
 from qa_service.domain.session import Proof
 from qa_service.domain.share import parse_share
@@ -41,6 +42,7 @@ from qa_service.store.batcher import Batcher
 from qa_service.store.bells import RedisBells
 from qa_service.store.connection import Redis, open_redis, translated
 from qa_service.store.erasure import RedisErasure
+from qa_service.store.events import RedisEvents
 from qa_service.store.health_watch import RedisHealthWatch
 from qa_service.store.inquiries import RedisInquiries
 from qa_service.store.jobs import JobQueue
@@ -171,31 +173,30 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(client.aclose)
         bells = await stack.enter_async_context(RedisBells(client, keys))
         health = await stack.enter_async_context(RedisHealthWatch(client))
-        lease = await stack.enter_async_context(WorkerLease(client))
+        new_id = (await stack.enter_async_context(WorkerLease(client))).next_id
         batcher = Batcher(client)  # one for all: a limit's script travels with other requests' commands
         indexes: dict[str, RedisActiveIndex] = {}
         tenants: dict[str, Rooms] = {}
         for one in sources:
             own, cap = keys.of(one.name), one.queue_cap or settings.queue_cap
-            share = parse_share(settings.canary) if one.name == settings.knowledge_base else None
+            share = parse_share(settings_of(settings, one.name).canary)
             index = await stack.enter_async_context(RedisActiveIndex(client, own, share=share))
             sessions = RedisSessions(client, own, queue_cap=cap, batcher=batcher)
             inquiries = RedisInquiries(client, own, queue_cap=cap, batcher=batcher)
             indexes[one.name] = index
             tenants[one.name] = Rooms(
-                conversation=Conversation(
-                    sessions=sessions, bells=bells, index=index, next_id=lease.next_id, tenant=one.name
-                ),
-                desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=lease.next_id),
+                conversation=Conversation(sessions=sessions, bells=bells, index=index, next_id=new_id, tenant=one.name),
+                desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=new_id),
                 erasure=Erasure(records=RedisErasure(client, own, batcher=batcher), index=index),
+                streams=Streams(events=RedisEvents(client, own, batcher=batcher), bells=bells),
             )
-
         yield House(
             tenants=tenants,
             bots=bots_of(sources),
             readiness=lambda: _readiness(client, indexes, health.not_kept),
             gate=gate,
             limits=_limits(settings, tenants, RedisLimits(batcher, keys)),
+            ws_idle_s=settings.ws_idle_s,
         )
 
 
