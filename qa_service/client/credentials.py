@@ -13,7 +13,7 @@ _REFRESH_BEFORE_S = 30.0  # of the service's 300 s: longer than a request lasts,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCredentials:
-    """A back end's id and secret (`qa-service clients add`), exchanged for an access token of five minutes.
+    """A back end's id and secret (`qa-service clients new`), exchanged for an access token of five minutes.
 
     `scope` asks for less than all that the client may do.
     """
