@@ -165,7 +165,7 @@ class BotClient:
         """Read the messages after a cursor, oldest first; with `wait_s` (25 at most) wait for the first one.
 
         Raises:
-            Conflict: the cursor is older than the log (cursor-expired): read again from 0.
+            Conflict: the cursor is older than the log (cursor-expired): go on from the session's `last_message_id`.
         """
         call = Call(
             method="GET",
