@@ -24,6 +24,7 @@ from qa_service.api.limits import Limits, Quotas
 from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
+from qa_service.conversation.streams import Streams
 from qa_service.domain.errors import SettingsError, StoreUnavailable
 from qa_service.domain.session import Proof
 from qa_service.domain.share import parse_share
@@ -41,6 +42,7 @@ from qa_service.store.batcher import Batcher
 from qa_service.store.bells import RedisBells
 from qa_service.store.connection import Redis, open_redis, translated
 from qa_service.store.erasure import RedisErasure
+from qa_service.store.events import RedisEvents
 from qa_service.store.health_watch import RedisHealthWatch
 from qa_service.store.inquiries import RedisInquiries
 from qa_service.store.jobs import JobQueue
@@ -188,8 +190,8 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
                 ),
                 desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=lease.next_id),
                 erasure=Erasure(records=RedisErasure(client, own, batcher=batcher), index=index),
+                streams=Streams(events=RedisEvents(client, own, batcher=batcher), bells=bells),
             )
-
         yield House(
             tenants=tenants,
             bots=bots_of(sources),

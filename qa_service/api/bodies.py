@@ -72,6 +72,13 @@ class AskQuestion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     lid: Annotated[str, msgspec.Meta(pattern=rf"^{ON_ONE_LINE}$(?!\n)", max_length=MAX_KEY_CHARS)] = ""
 
 
+class GiveFeedback(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Say what an answer is worth: `up` or `down`, and why, in at most 500 characters."""
+
+    value: Annotated[str, msgspec.Meta(pattern=r"^(up|down)$(?!\n)")]
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
 async def read_body(request: AnyRequest, shape: type[Body], *, when_empty: Body | None = None) -> Body:
     """Read a JSON body of one shape; no body at all gives `when_empty`, where there is one.
 

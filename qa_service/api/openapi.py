@@ -29,7 +29,7 @@ from litestar.openapi.spec import (
 import qa_service
 from qa_service.access.caller import Scope
 from qa_service.api.errors import PROBLEM
-from qa_service.api.openapi_parameters import Line, Whole, header, whole_number
+from qa_service.api.openapi_parameters import Line, Whole, whole_number, written
 
 _PAGE = Path(__file__).parent / "assets" / "openapi.html"
 _KEYWORDS = {"maxLength": "max_length", "minLength": "min_length", "pattern": "pattern", "default": "default"}
@@ -39,7 +39,7 @@ _REASONS = {
     403: "The token is good, and not for this",
     404: "No such session or message, or it is not the caller's",
     408: "The request came too slowly",
-    409: "The session belongs to another uid",
+    409: "The session belongs to another uid, or the message is no complete answer",
     410: "The cursor is older than the log",
     413: "The body is too large",
     414: "Path and query are too long",
@@ -69,7 +69,7 @@ CODES = {
     403: ("insufficient-scope", "uid-mismatch", "tenant-mismatch"),
     404: ("session-not-found", "message-not-found", "route-not-found"),
     408: ("request-timeout",),
-    409: ("uid-conflict",),
+    409: ("uid-conflict", "not-an-answer"),
     410: ("cursor-expired",),
     413: ("body-too-large",),
     414: ("uri-too-long",),
@@ -81,7 +81,7 @@ CODES = {
     ),
     429: ("rate-limited", "too-many-pending", "too-many-pipelined", "too-many-connections"),
     431: ("headers-too-large",),
-    503: ("store-unavailable", "index-unavailable", "answer-late", "queue-full"),
+    503: ("store-unavailable", "index-unavailable", "answer-late", "queue-full", "restarting"),
 }
 
 
@@ -106,17 +106,20 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
     example: dict[str, Any] | None = None,
     errors: tuple[int, ...] = (),
     query: dict[str, Whole] | None = None,
+    words: dict[str, Line] | None = None,
     headers: dict[str, Line] | None = None,
     accepts: bool = False,
+    streams: bool = False,
     callers: tuple[str, ...] = (SESSION, USER, CLIENT),
     scope: Scope = Scope.ASK,
     leads_to: dict[str, dict[str, str]] | None = None,
 ) -> type[Operation]:
     """Give the OpenAPI operation of a handler that reads its own body, query and headers.
 
-    `query` and `headers` map a parameter to what it may hold. `errors` are the statuses it may answer, and with
-    `accepts` it may answer 202 as well. `callers` says whose tokens it takes, none for a route that looks at none;
-    `scope` is what a client's needs. `leads_to` names operations by id, each with where its parameters stand here.
+    `query`, `words` (of the query too) and `headers` map a parameter to what it may hold. `errors` are the statuses it
+    may answer, and with `accepts` it may answer 202 as well; with `streams` it answers with server-sent events.
+    `callers` says whose tokens it takes, none for a route that looks at none; `scope` is what a client's needs.
+    `leads_to` names operations by id, each with where its parameters stand here.
     """
 
     @dataclass
@@ -129,12 +132,13 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
             self.parameters = [
                 *(self.parameters or []),
                 *(whole_number(name, whole) for name, whole in (query or {}).items()),
-                *(header(name, line) for name, line in (headers or {}).items()),
+                *(written(name, line, place="query") for name, line in (words or {}).items()),
+                *(written(name, line, place="header") for name, line in (headers or {}).items()),
             ]
             # Litestar adds a 400 of its own to whatever has parameters.
             successes = [status for status in self.responses or {} if status < "300"] + ["202"] * accepts
             self.responses = {
-                **{status: _success(status, leads_to or {}) for status in successes},
+                **{status: _stream() if streams else _success(status, leads_to or {}) for status in successes},
                 **{
                     str(status): error_response(status)
                     for status in (*errors, *_ANYWHERE, *(_COUNTED if callers else ()))
@@ -186,6 +190,11 @@ def _success(status: str, leads_to: dict[str, dict[str, str]]) -> OpenAPIRespons
         for operation, parameters in leads_to.items()
     }
     return OpenAPIResponse(description=description, content=content, headers=headers or None, links=links or None)
+
+
+def _stream() -> OpenAPIResponse:
+    content = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))}
+    return OpenAPIResponse(description="Events as they happen; `id` is an event's `seq`", content=content)
 
 
 def error_response(status: int) -> OpenAPIResponse:
@@ -252,6 +261,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="sessions", description="Open, read, bind to a uid, and erase"),
             Tag(name="users", description="All that is kept of a user: export and erase it"),
             Tag(name="messages", description="Ask, and read what was said"),
+            Tag(name="events", description="Follow a session as it goes on"),
             Tag(name="answers", description="One stateless question"),
             Tag(name="access", description="Access tokens for clients, and the keys that verify them"),
             Tag(name="operation", description="Is it alive, is it ready"),
