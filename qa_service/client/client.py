@@ -10,10 +10,11 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from qa_service.client import documents
+from qa_service.client import documents, waits
 from qa_service.client.back_fill import back_filled
 from qa_service.client.breaker import Breaker
 from qa_service.client.credentials import Credentials, SessionTokens
@@ -26,8 +27,6 @@ from qa_service.client.values import Answer, Event, KeptSession, Page, Reply, Se
 _LONGEST_POLL_S = 25  # the service allows 30 s, and proxies in common use end at 30 s
 _TOKENS = 20_000  # of devices' sessions: some 4 MB
 _SHORTEST_POLL_S = 0.5  # the service waits for whole seconds
-_LONGEST_WAIT_S = 3  # for an answer: the service's most
-_ON_THE_WAY_S = 0.25  # of the half second that the service keeps in hand, what may be lost before it is asked
 DEADLINE_S = 3.0  # the article's figure
 PLACEHOLDER = "正在思考中…"  # the service's own
 
@@ -133,8 +132,8 @@ class BotClient:
             path=messages_path(sid),
             body=body,
             headers={"Idempotency-Key": key},
-            token=self._token(sid),
-            timed_headers=_preference,
+            token=self._tokens.of(sid),
+            timed_headers=waits.preference,
         )
         try:
             received = await self._transport.send(call, within_s=self._deadline_s if deadline_s is None else deadline_s)
@@ -171,7 +170,7 @@ class BotClient:
             method="GET",
             path=messages_path(sid),
             params={"last_message_id": str(cursor), "limit": str(limit)},
-            token=self._token(sid),
+            token=self._tokens.of(sid),
         )
         if wait_s > 0:
             ends = time.monotonic() + min(wait_s, _LONGEST_POLL_S)
@@ -183,7 +182,7 @@ class BotClient:
 
     async def _polled(self, call: Call, wait_s: float) -> Page:
         in_hand_s = self._deadline_s
-        long = replace(call, is_long=True, timed_params=lambda left_s: {"wait": str(max(0, round(left_s - in_hand_s)))})
+        long = replace(call, is_long=True, timed_params=partial(waits.poll, in_hand_s=in_hand_s))
         return documents.page_of((await self._transport.send(long, within_s=wait_s + in_hand_s)).body)
 
     async def stream(self, sid: str, after: int = 0, *, gives_up_after_s: float = 60.0) -> AsyncGenerator[Event]:
@@ -196,7 +195,10 @@ class BotClient:
             Unavailable: no connection for `gives_up_after_s`; or this client has too many streams (TooManyStreams).
         """
         reading = Reading(
-            path=f"{session_path(sid)}/events", token=self._token(sid), after=after, gives_up_after_s=gives_up_after_s
+            path=f"{session_path(sid)}/events",
+            token=lambda: self._tokens.of(sid),
+            after=after,
+            gives_up_after_s=gives_up_after_s,
         )
         if self._long.locked():
             raise TooManyStreams("no connection is left for a stream; give the client more `connections`")
@@ -221,9 +223,13 @@ class BotClient:
         body = {"text": text, **({"locale": locale} if locale else {})}
         return documents.answer_of((await self._send("POST", ANSWERS, body=body, deadline_s=deadline_s)).body)
 
-    async def suggest(self, q: str, *, deadline_s: float | None = None) -> tuple[Suggestion, ...]:
-        """Give known questions for what has been typed so far."""
-        received = await self._send("GET", SUGGEST, params={"q": q}, deadline_s=deadline_s)
+    async def suggest(
+        self, q: str, *, sid: str = "", locale: str = "", limit: int = 8, deadline_s: float | None = None
+    ) -> tuple[Suggestion, ...]:
+        """Give known questions for what has been typed so far; a device's client names its session."""
+        given = {"q": q, "limit": str(limit), "locale": locale, "sid": sid}
+        params = {name: value for name, value in given.items() if value or name == "q"}
+        received = await self._send("GET", SUGGEST, sid=sid, params=params, deadline_s=deadline_s)
         return documents.suggestions_of(received.body)
 
     async def export_user(self, uid: str) -> AsyncGenerator[KeptSession]:
@@ -238,7 +244,10 @@ class BotClient:
             after = kept[-1].session.id if kept else after
 
     async def erase_user(self, uid: str) -> int:
-        """Erase all that is kept of a user, and give how many sessions that were; needs what `export_user` does."""
+        """Erase all that is kept of a user, and give how many sessions that were; needs what `export_user` does.
+
+        Where the first answer was lost, the second one counts what was left.
+        """
         return documents.erased_of((await self._send("DELETE", USER, params={"uid": uid})).body)
 
     # How
@@ -259,13 +268,10 @@ class BotClient:
             path=path,
             params=params or {},
             body=body,
-            token=self._token(sid) if sid else "",
+            token=self._tokens.of(sid) if sid else "",
             is_repeatable=is_repeatable,
         )
         return await self._transport.send(call, within_s=self._deadline_s if deadline_s is None else deadline_s)
-
-    def _token(self, sid: str) -> str:
-        return self._tokens.of(sid)
 
     def _kept(self, session: Session) -> Session:
         """Keep the token of a session that the client's own credentials do not open."""
@@ -288,9 +294,3 @@ class BotClient:
             yield True
         finally:
             self._long.release()
-
-
-def _preference(left_s: float) -> dict[str, str]:
-    """Say how long the service may wait for an answer; of its last second it keeps half in hand."""
-    whole_s = min(int(left_s + _ON_THE_WAY_S), _LONGEST_WAIT_S)
-    return {"Prefer": f"wait={whole_s}" if whole_s else "respond-async"}

@@ -20,8 +20,8 @@ Value = TypeVar("Value")
 class Resource(msgspec.Struct, kw_only=True):
     """One thing: its type, its id, its attributes."""
 
-    type: str = ""
-    id: str = ""
+    type: str
+    id: str
     attributes: dict[str, Any] = {}
 
 
@@ -136,13 +136,13 @@ def kept_of(body: bytes) -> tuple[tuple[KeptSession, ...], bool]:
 def event_of(body: bytes) -> Event:
     """Read an event object."""
     told = read(body, _EventObject)
-    resource = _convert(told.data, Resource)
+    named = told.data.get("type")
     return Event(
         type=told.type,
         seq=told.seq,
         created_at=told.created_at,
-        message=_converted(resource, Message) if resource.type == "messages" else None,
-        session=_converted(resource, Session) if resource.type == "sessions" else None,
+        message=_converted(_convert(told.data, Resource), Message) if named == "messages" else None,
+        session=_converted(_convert(told.data, Resource), Session) if named == "sessions" else None,
         sources=_sources(told.included),
         data=told.data,
     )

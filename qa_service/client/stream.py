@@ -6,7 +6,7 @@ The service's log is the truth: after a cut the client says which `seq` it has, 
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Reading:
     """Which events to read: those of one path, after a `seq`; `gives_up_after_s` without any connection it ends."""
 
     path: str
-    token: str
+    token: Callable[[], str]  # another one once the session is bound
     after: int
     gives_up_after_s: float
 
@@ -47,7 +47,7 @@ async def events(transport: Transport, reading: Reading) -> AsyncGenerator[Event
     while True:
         started, is_open, given, asked_s = time.monotonic(), False, False, 0.0
         try:
-            call = Call(method="GET", path=reading.path, headers=seen.headers, token=reading.token, is_long=True)
+            call = Call(method="GET", path=reading.path, headers=seen.headers, token=reading.token(), is_long=True)
             async with (
                 transport.open(call, connects_within_s=_CONNECTS_WITHIN_S, silent_s=_SILENT_S) as response,
                 aclosing(_new(response, seen)) as new,

@@ -32,10 +32,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """A known question that begins or sounds like what was typed; `id` is its entry's."""
+    """A known question for what was typed; `id` is its entry's. `match` says how it was found.
+
+    `highlight` holds [begin, end) pairs of characters of `text`.
+    """
 
     id: str
     text: str
+    match: str = ""
+    highlight: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from qa_service.client import (
     BreakerOpen,
     DeadlineExceeded,
     FixedKey,
+    NotFound,
     RateLimited,
     Session,
     Unauthenticated,
@@ -128,6 +129,7 @@ async def test_a_fixed_key_that_is_not_accepted_is_not_tried_again(guarded: Guar
     assert proxy.connected == 1
 
 
+@pytest.mark.slow
 async def test_a_hung_service_opens_the_breaker_and_placeholders_come_at_once(guarded: Guarded) -> None:
     credentials = guarded.gateway
     async with BotClient(guarded.service.url, credentials=credentials, breaker_failures=2, breaker_pause_s=0.5) as bot:
@@ -211,7 +213,9 @@ async def test_who_asks_too_often_is_told_when_to_come_again_and_nothing_is_repe
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("body", ["", "<html>welcome", "[]", '{"data": 7}', '{"data": {"attributes": {"text": 1}}}'])
+@pytest.mark.parametrize(
+    "body", ["", "<html>welcome", "[]", '{"data": 7}', '{"data": {}}', '{"data": {"attributes": {"text": 1}}}']
+)
 async def test_another_services_answer_is_unreadable(body: str) -> None:
     async with answering(200, body) as (url, _), BotClient(url) as bot:
         with pytest.raises(Unreadable):
@@ -227,3 +231,30 @@ async def test_a_redirect_is_not_followed_with_the_token(guarded: Guarded) -> No
             with pytest.raises(Unreadable):
                 await bot.answer(FEE)
         assert not asked
+
+
+async def test_suggestions_are_read_as_the_api_describes_them() -> None:
+    body = (
+        '{"data": [{"type": "suggestions", "id": "return-apply", "attributes": {"text": "怎么退货", "match": "prefix",'
+        ' "highlight": [[0, 2]]}}, {"type": "suggestions", "id": "fee", "attributes": {"text": "退货运费谁出"}}],'
+        ' "meta": {"request_id": "r"}}'
+    )
+    async with answering(200, body) as (url, _), BotClient(url) as bot:
+        first, second = await bot.suggest("怎么")
+    assert (first.id, first.text, first.highlight) == ("return-apply", "怎么退货", ((0, 2),))
+    assert (second.id, second.highlight) == ("fee", ())
+
+
+async def test_suggestions_come_from_a_service_that_has_type_ahead(guarded: Guarded) -> None:
+    async with (
+        BotClient(guarded.service.url, credentials=guarded.gateway) as bot,
+        BotClient(guarded.service.url) as device,
+    ):
+        try:
+            assert any("退" in one.text for one in await bot.suggest("怎么退"))
+        except NotFound as error:
+            if error.code != "route-not-found":
+                raise
+            pytest.skip("this version of the service has no GET /suggest")
+        session = await device.open_session(device_id="phone-40")
+        assert await device.suggest("怎么退", sid=session.id, limit=3)

@@ -12,6 +12,7 @@ import pytest
 from api.service import ROOT, eventually
 
 from client.conftest import Guarded
+from qa_service.client import BotClient
 
 ZHANG = {"login": "demo-login-zhang"}
 FEE = {"text": "满多少钱免运费", "lid": "q1"}
@@ -54,6 +55,7 @@ def test_a_logged_in_user_is_answered_and_nobody_else(gateway: str) -> None:
     assert httpx.get(f"{gateway}/chat/q1", cookies={"login": "demo-login-li"}).status_code == 404
 
 
+@pytest.mark.slow
 def test_the_placeholder_comes_within_3_s_and_the_answer_after_it_even_if_the_service_hangs(
     guarded: Guarded, gateway: str
 ) -> None:
@@ -68,6 +70,17 @@ def test_the_placeholder_comes_within_3_s_and_the_answer_after_it_even_if_the_se
             filled = browser.get(f"/chat/{lid}")
             assert filled.status_code == 200, filled.text
             assert "99" in filled.json()["text"]
+
+
+async def test_a_user_whose_session_is_gone_gets_a_new_one(guarded: Guarded, gateway: str) -> None:
+    async with (
+        httpx.AsyncClient(base_url=gateway, cookies=ZHANG, timeout=30) as browser,
+        BotClient(guarded.service.url, credentials=guarded.admin) as admin,
+    ):
+        assert (await browser.post("/chat", json=FEE)).status_code == 200
+        assert await admin.erase_user("zhang") >= 1
+        again = await browser.post("/chat", json={**FEE, "lid": "q2"})
+        assert "99" in again.json()["text"]
 
 
 async def test_what_the_readme_says_is_what_the_gateway_does(gateway: str) -> None:

@@ -90,6 +90,7 @@ async def test_a_question_is_answered_and_not_shown_again_by_the_poll(guarded: G
         assert app.messages == []
 
 
+@pytest.mark.slow
 async def test_the_placeholder_is_replaced_under_the_same_lid(guarded: Guarded) -> None:
     async with running(guarded.service.url) as app:
         await app.does("start")

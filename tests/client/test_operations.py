@@ -94,6 +94,7 @@ async def test_a_long_poll_without_a_message_ends_in_its_time(bot: BotClient) ->
     assert 0.8 <= time.monotonic() - started < 2
 
 
+@pytest.mark.slow
 async def test_a_question_that_takes_long_gives_a_placeholder_in_time_and_is_back_filled(
     guarded: Guarded, bot: BotClient
 ) -> None:
