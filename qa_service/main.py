@@ -29,6 +29,7 @@ from qa_service.domain.session import Proof
 from qa_service.domain.share import parse_share
 from qa_service.generation.extractive import ExtractiveGenerator
 from qa_service.knowledge.versions import Versions
+from qa_service.main_webhooks import webhook_desk
 from qa_service.retrieval.encoder import Encoder, open_encoder
 from qa_service.retrieval.manifest import read_manifest, verify
 from qa_service.retrieval.remembering import RememberingEncoder
@@ -188,6 +189,7 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
                 ),
                 desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=lease.next_id),
                 erasure=Erasure(records=RedisErasure(client, own, batcher=batcher), index=index),
+                webhooks=webhook_desk(settings, batcher, own, lease.next_id),
             )
 
         yield House(

@@ -22,6 +22,7 @@ from qa_service.api.routes.oauth import issue_token, public_keys
 from qa_service.api.routes.operation import healthz, readyz
 from qa_service.api.routes.sessions import bind_session, erase_session, open_session, read_session
 from qa_service.api.routes.users import erase_user, export_user
+from qa_service.api.routes.webhooks import WEBHOOK_ROUTES
 
 ROUTES: Sequence[HTTPRouteHandler] = (
     open_session,
@@ -35,6 +36,7 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     read_message,
     answer,
     explain,
+    *WEBHOOK_ROUTES,
     issue_token,
     public_keys,
     healthz,
