@@ -4,6 +4,7 @@
 out, and of IPv6 lets in only what is given to somebody. It knows no request.
 """
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
@@ -47,6 +48,9 @@ _V6_LEFT_OUT = tuple(
         "3fff::/20",  # documentation
     )
 )
+
+_ENTRY = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?")
+_HOST = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z_-]")  # what ends in a digit is an address, or none
 
 
 def is_public(address: Address) -> bool:
@@ -96,19 +100,15 @@ def private_hosts_of(text: str) -> PrivateHosts:
 
 
 def _named(part: str) -> _Named:
-    host, port = part, ""
-    if part.startswith("["):
-        host, _, port = part[1:].partition("]")
-        port = port.removeprefix(":")
-    elif part.count(":") == 1:
-        host, _, port = part.partition(":")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    found = _ENTRY.fullmatch(part)
+    host, port = (found[1] or found[2], int(found[3] or 0)) if found else (part, 0)  # an IPv6 network needs no brackets
+    if found and found[3] and not 0 < port < 65536:
         message = f"{part!r} has no port between 1 and 65535"
         raise ValueError(message)
     try:
-        return _Named(network=ip_network(host), host="", port=int(port) if port else None)
+        return _Named(network=ip_network(host), host="", port=port or None)
     except ValueError:
-        if not host or not all(char.isalnum() or char in "-._" for char in host) or host[-1].isdigit():
+        if not _HOST.fullmatch(host):
             message = f"{part!r} is no host, address or network"
             raise ValueError(message) from None
-        return _Named(network=None, host=host.lower(), port=int(port) if port else None)
+        return _Named(network=None, host=host.lower(), port=port or None)
