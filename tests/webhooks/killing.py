@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from webhooks.receivers import Receiver
 
 _STARTS_WITHIN_S = 60.0
 _SETTLES_WITHIN_S = 60.0
+SERVED = ("-m", "qa_service.cli", "webhooks")
+ALONE = ("-m", "webhooks.alone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ async def flaky(_: Receiver, _request: web.Request) -> web.StreamResponse:
 class Mortal:
     """The `webhooks` process."""
 
-    def __init__(self, redis_url: str, partitions: int, receiver: Receiver, log: Path) -> None:
+    def __init__(self, command: Sequence[str], redis_url: str, partitions: int, receiver: Receiver, log: Path) -> None:
         given = {
             "redis_url": redis_url,
             "redis_partitions": str(partitions),
@@ -50,13 +53,14 @@ class Mortal:
             "webhook_retries_s": "0,0.05,0.1,0.2,0.5,1,1,1,1,1",
             "webhook_timeout_s": "0.5",
         }
-        self._environment = {**os.environ, **{f"QA_{name.upper()}": value for name, value in given.items()}}
+        named = {f"QA_{name.upper()}": value for name, value in given.items()}
+        self._environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **named}
+        self._command = [sys.executable, *command]
         self._log = log
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "qa_service.cli", "webhooks"]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
 
     def kill(self) -> None:
         self.process.kill()
@@ -67,11 +71,13 @@ class Mortal:
         assert await asyncio.to_thread(self.process.wait, 15) == 0
 
 
-async def kill_again_and_again(shop: Shop, redis_url: str, receiver: Receiver, folder: Path, *, kills: int) -> Toll:
+async def kill_again_and_again(
+    shop: Shop, redis_url: str, receiver: Receiver, folder: Path, *, kills: int, command: Sequence[str] = SERVED
+) -> Toll:
     """Let sessions talk all the while, kill the dispatcher amid its work, start it again, and count."""
     receiver.react = flaky
     endpoint = await shop.hook(receiver.url, "session.created", "message.completed")
-    mortal = Mortal(redis_url, shop.keys.partitions, receiver, folder / "webhooks.log")
+    mortal = Mortal(command, redis_url, shop.keys.partitions, receiver, folder / "webhooks.log")
     expected: set[str] = set()
     stop, under_way = asyncio.Event(), 0
 
@@ -98,7 +104,7 @@ async def kill_again_and_again(shop: Shop, redis_url: str, receiver: Receiver, f
         stop.set()
         await talking
         async with asyncio.timeout(_SETTLES_WITHIN_S):
-            while await shop.waiting() or not expected <= {one.webhook_id for one in receiver.got}:
+            while await shop.waiting() or not expected <= {one.webhook_id for one in receiver.got}:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0.05)
         await shop.settled(endpoint, 30)
     except TimeoutError:
