@@ -16,6 +16,9 @@ from litestar.types import Message, Receive, Scope, Send
 from qa_service.api.app import Application, create_app
 from qa_service.api.house import House
 from qa_service.api.wire import Room, WireProtocol
+from qa_service.api.ws_frames import MAX_FRAME_BYTES
+from qa_service.api.ws_session import HEARTBEAT_S
+from qa_service.api.ws_wire import WebSocketWire
 
 _KEEP_ALIVE_S = 75  # longer than the 30 s of the gateway's connections, so that the gateway closes first
 _DRAIN_S = 10  # for requests under way at a stop
@@ -84,6 +87,10 @@ def run_http(
         port=port,
         loop="uvloop",
         http=cast("type[asyncio.Protocol]", partial(WireProtocol, room=Room(most=_held_at_once(most_connections)))),
+        ws=WebSocketWire,
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_ping_interval=HEARTBEAT_S,
+        ws_per_message_deflate=False,  # 125 KB a silent connection with it, 28 without
         lifespan="on",
         log_config=None,
         access_log=False,

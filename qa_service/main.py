@@ -24,6 +24,7 @@ from qa_service.api.limits import Limits, Quotas
 from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
+from qa_service.conversation.streams import Streams
 from qa_service.domain.errors import SettingsError, StoreUnavailable
 from qa_service.domain.session import Proof
 from qa_service.domain.share import parse_share
@@ -42,6 +43,7 @@ from qa_service.store.batcher import Batcher
 from qa_service.store.bells import RedisBells
 from qa_service.store.connection import Redis, open_redis, translated
 from qa_service.store.erasure import RedisErasure
+from qa_service.store.events import RedisEvents
 from qa_service.store.health_watch import RedisHealthWatch
 from qa_service.store.inquiries import RedisInquiries
 from qa_service.store.jobs import JobQueue
@@ -59,7 +61,6 @@ log = structlog.get_logger(__name__)
 
 LIGHT = "light"
 _OPENING = threading.Lock()  # one index at a time: several tenants' would open the encoder several times
-_BUILTIN_READY_QUESTION = "怎么退货"
 
 
 def settings_of(settings: Settings, tenant: str) -> Settings:
@@ -104,7 +105,7 @@ def open_version(settings: Settings, version: str) -> Snapshot:
     snapshot = open_snapshot(folder, encoder, reranker=reranker, quick=quick)
     if quick and not snapshot.quick:
         log.warning("no quick look: another built-in encoder made it, build the index again", version=version)
-    snapshot.rank_faq([_BUILTIN_READY_QUESTION])  # loads what the first question would wait for
+    snapshot.rank_faq(["怎么退货"])  # any question: it loads what the first one would wait for
     return snapshot
 
 
@@ -172,32 +173,31 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(client.aclose)
         bells = await stack.enter_async_context(RedisBells(client, keys))
         health = await stack.enter_async_context(RedisHealthWatch(client))
-        lease = await stack.enter_async_context(WorkerLease(client))
+        new_id = (await stack.enter_async_context(WorkerLease(client))).next_id
         batcher = Batcher(client)  # one for all: a limit's script travels with other requests' commands
         indexes: dict[str, RedisActiveIndex] = {}
         tenants: dict[str, Rooms] = {}
         for one in sources:
             own, cap = keys.of(one.name), one.queue_cap or settings.queue_cap
-            share = parse_share(settings.canary) if one.name == settings.knowledge_base else None
+            share = parse_share(settings_of(settings, one.name).canary)
             index = await stack.enter_async_context(RedisActiveIndex(client, own, share=share))
             sessions = RedisSessions(client, own, queue_cap=cap, batcher=batcher)
             inquiries = RedisInquiries(client, own, queue_cap=cap, batcher=batcher)
             indexes[one.name] = index
             tenants[one.name] = Rooms(
-                conversation=Conversation(
-                    sessions=sessions, bells=bells, index=index, next_id=lease.next_id, tenant=one.name
-                ),
-                desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=lease.next_id),
+                conversation=Conversation(sessions=sessions, bells=bells, index=index, next_id=new_id, tenant=one.name),
+                desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=new_id),
                 erasure=Erasure(records=RedisErasure(client, own, batcher=batcher), index=index),
-                webhooks=webhook_desk(settings, batcher, own, lease.next_id),
+                streams=Streams(events=RedisEvents(client, own, batcher=batcher), bells=bells),
+                webhooks=webhook_desk(settings, batcher, own, new_id),
             )
-
         yield House(
             tenants=tenants,
             bots=bots_of(sources),
             readiness=lambda: _readiness(client, indexes, health.not_kept),
             gate=gate,
             limits=_limits(settings, tenants, RedisLimits(batcher, keys)),
+            ws_idle_s=settings.ws_idle_s,
         )
 
 

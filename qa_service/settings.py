@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     most_connections: int = Field(
         10_000, ge=1, description="connections an API process holds at once; more are refused"
     )
+    ws_idle_s: int = Field(
+        3_600, ge=1, description="seconds after which a WebSocket whose client has sent no frame is closed"
+    )
     batch: int = Field(64, ge=1, le=1024, description="questions a worker takes at once")
     claim_idle_ms: int = Field(
         5_000, ge=100, description="milliseconds after which another worker takes over a question"

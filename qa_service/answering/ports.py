@@ -8,6 +8,7 @@ from qa_service.domain.entry import Entry
 from qa_service.domain.explanation import ExplainedHit
 from qa_service.domain.hit import Ranking
 from qa_service.domain.passage import Draft, Passage
+from qa_service.domain.question import Question
 from qa_service.domain.stopwatch import Stopwatch
 
 Door = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -61,6 +62,29 @@ class Generator(Protocol):
 
     def generate(self, question: str, passages: Sequence[Passage]) -> Draft | None:
         """Write a text that rests on the passages alone."""
+        ...
+
+
+class Pen(Protocol):
+    """Writes one answer piece by piece, for who follows its session; the finished answer still comes as a whole.
+
+    A generator that is slow takes one; each call costs a round trip.
+    """
+
+    async def write(self, piece: str) -> bool:
+        """Add to the text; False when nobody wants it any more: it is cancelled, or another worker writes it."""
+        ...
+
+    async def restart(self) -> bool:
+        """Drop what was written: this attempt has failed. False as for `write`."""
+        ...
+
+
+class Pens(Protocol):
+    """Pens for questions that were asked in a session."""
+
+    def pen(self, question: Question) -> Pen:
+        """Give a pen for the answer to `question`, whose `sid` and `reply_id` say where it will stand."""
         ...
 
 

@@ -16,13 +16,16 @@ from qa_service.api.openapi import openapi_config
 from qa_service.api.rate_limits import RateLimits
 from qa_service.api.request_id import RequestIds
 from qa_service.api.routes.answers import answer
+from qa_service.api.routes.events import follow, give_ticket
 from qa_service.api.routes.explain import explain
 from qa_service.api.routes.messages import ask, pull, read_message
 from qa_service.api.routes.oauth import issue_token, public_keys
 from qa_service.api.routes.operation import healthz, readyz
+from qa_service.api.routes.replies import cancel_message, judge_message
 from qa_service.api.routes.sessions import bind_session, erase_session, open_session, read_session
 from qa_service.api.routes.users import erase_user, export_user
 from qa_service.api.routes.webhooks import WEBHOOK_ROUTES
+from qa_service.api.routes.ws import talk
 
 ROUTES: Sequence[HTTPRouteHandler] = (
     open_session,
@@ -34,6 +37,10 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     ask,
     pull,
     read_message,
+    cancel_message,
+    judge_message,
+    follow,
+    give_ticket,
     answer,
     explain,
     *WEBHOOK_ROUTES,
@@ -56,10 +63,11 @@ class Application:
         await self._asgi(scope, receive, send)
 
     def stop_waiting(self) -> None:
-        """Answer every long poll and every waiting question now, with what there is."""
+        """Answer every long poll and every waiting question now, with what there is, and end every stream."""
         if house := self._house():
             for rooms in house.tenants.values():
                 rooms.conversation.stop_waiting()
+                rooms.streams.stop()
 
     def _only_local(self) -> bool:
         house = self._house()
@@ -85,7 +93,7 @@ def create_app(
             yield
 
     app = Litestar(
-        route_handlers=[*ROUTES, *extra_routes],
+        route_handlers=[*ROUTES, talk, *extra_routes],
         lifespan=[lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=openapi_config(),

@@ -73,6 +73,13 @@ class AskQuestion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     lid: Annotated[str, msgspec.Meta(pattern=rf"^{ON_ONE_LINE}$(?!\n)", max_length=MAX_KEY_CHARS)] = ""
 
 
+class GiveFeedback(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Say what an answer is worth: `up` or `down`, and why, in at most 500 characters."""
+
+    value: Annotated[str, msgspec.Meta(pattern=r"^(up|down)$(?!\n)")]
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
 _Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000, extra_json_schema={"format": "uri"})]
 _Events = Annotated[
     tuple[Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["*", *WEBHOOK_EVENTS]})], ...],
@@ -113,7 +120,11 @@ async def read_body(request: AnyRequest, shape: type[Body], *, when_empty: Body 
     if when_empty is not None and not raw:
         return when_empty
     _check_content_type(request.headers.get("content-type", ""))
-    members = _attributes(_decode(raw))
+    return shaped(_attributes(_decode(raw)), shape)
+
+
+def shaped(members: dict[str, Any], shape: type[Body]) -> Body:
+    """Give members one shape; InvalidInput (422) when they have not that shape."""
     for name in members:
         if name not in shape.__struct_fields__:
             raise _unknown_member(name, shape)

@@ -1,6 +1,6 @@
 """Who calls: the one place that works it out, from which routes, limits and tenants ask. It knows no route."""
 
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from litestar.types import HTTPScope, WebSocketScope
 from structlog.contextvars import bind_contextvars
@@ -70,9 +70,11 @@ def require(connection: AnyConnection, scope: Scope) -> Caller:
         )
     if caller.kind is CallerKind.DEVICE:
         raise Unauthenticated("this is no client's token; a session's opens its session alone", code="invalid-token")
-    if scope not in caller.scopes:
-        raise Forbidden(f"this needs the scope {scope}", code="insufficient-scope", scope=scope)
-    return caller
+    return caller if scope in caller.scopes else _lacks(scope)
+
+
+def _lacks(scope: Scope) -> NoReturn:
+    raise Forbidden(f"this needs the scope {scope}", code="insufficient-scope", scope=scope)
 
 
 def proof_of(connection: AnyConnection) -> Proof:
@@ -82,19 +84,22 @@ def proof_of(connection: AnyConnection) -> Proof:
         Unauthenticated: there is no token (token-required), or one that is not accepted (invalid-token).
         Forbidden: a client without the scope ask (insufficient-scope).
     """
-    caller = caller_of(connection)
+    return proof_by(caller_of(connection), bearer_token(connection.scope))
+
+
+def proof_by(caller: Caller, token: str) -> Proof:
+    """Give what a caller shows who came with this token; raises as `proof_of` does."""
     match caller.kind:
         case CallerKind.ANONYMOUS:
             raise Unauthenticated(
                 "send the session's token, or its user's: Authorization: Bearer <token>", code="token-required"
             )
         case CallerKind.DEVICE:
-            return bearer_token(connection.scope)
+            return token
         case CallerKind.USER:
             return VouchedUser(uid=caller.uid)
         case CallerKind.CLIENT | CallerKind.LOCAL_KEY:
-            require(connection, Scope.ASK)
-            return TrustedClient()
+            return TrustedClient() if Scope.ASK in caller.scopes else _lacks(Scope.ASK)
 
 
 def uid_to_open_for(connection: AnyConnection, *, uid: str, user_token: str) -> str:

@@ -66,12 +66,17 @@ def status_of(error: QaError) -> int:
     return _STATUS_BY_CODE.get(error.code, by_branch)
 
 
+def retry_after_s(error: QaError) -> int:
+    """Give when to come again (whole seconds, 1 at least)."""
+    return max(1, math.ceil(error.retry_after_s)) if isinstance(error, Overloaded | Unavailable) else 1
+
+
 def answer_known(request: Request[Any, Any, Any], error: QaError) -> Response[bytes]:
     """Answer an error that was raised on purpose."""
     status = status_of(error)
     headers: dict[str, str] = {}
     if isinstance(error, Overloaded | Unavailable):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+        headers["Retry-After"] = str(retry_after_s(error))
     if challenge := _challenge(error):
         headers["WWW-Authenticate"] = challenge
     if error.code == "unsupported-encoding":

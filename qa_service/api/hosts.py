@@ -51,8 +51,19 @@ def is_local_name(host: str) -> bool:
 
 
 def _is_local(scope: Scope) -> bool:
-    hosts = [value for name, value in scope["headers"] if name == b"host"]
-    return len(hosts) == 1 and is_local_name(hosts[0].decode("latin-1"))
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return len(hosts) == 1 and is_local_name(hosts[0]) and all(map(_is_local_page, _pages(scope)))
+
+
+def _pages(scope: Scope) -> list[str]:
+    """Give which pages a WebSocket is opened from: no browser asks first whether a page of elsewhere may open one."""
+    if scope["type"] != ScopeType.WEBSOCKET:
+        return []
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+
+
+def _is_local_page(origin: str) -> bool:
+    return is_local_name(origin.partition("://")[2])
 
 
 async def _refuse(scope: Scope, send: Send) -> None:

@@ -11,6 +11,7 @@ from qa_service.api.limits import Limits
 from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
+from qa_service.conversation.streams import Streams
 from qa_service.webhooks.desk import WebhookDesk
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]  # a request or a WebSocket
@@ -32,18 +33,23 @@ class Rooms:
     conversation: Conversation
     desk: InquiryDesk
     erasure: Erasure
+    streams: Streams
     webhooks: WebhookDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """What stands behind the routes: each tenant's rooms, by its name, and whose bot is whose."""
+    """What stands behind the routes: each tenant's rooms, by its name, and whose bot is whose.
+
+    A WebSocket whose client says nothing for `ws_idle_s` seconds is closed.
+    """
 
     tenants: Mapping[str, Rooms]
     bots: Mapping[str, str]
     readiness: Callable[[], Awaitable[Readiness]]
     gate: Gate
     limits: Limits
+    ws_idle_s: float
 
 
 def house_of(connection: AnyConnection) -> House:

@@ -13,7 +13,7 @@ from qa_service.access.caller import Caller, CallerKind, Scope
 from qa_service.api.address import Networks
 from qa_service.domain.errors import NotFound, Overloaded
 from qa_service.domain.limits import Limit, Verdict
-from qa_service.domain.session import Proof, TrustedClient
+from qa_service.domain.session import Proof, TicketHolder, TrustedClient
 
 _WRONG_SECRETS = 10  # a minute, of one client from one address
 _REMEMBERED = 20_000  # sessions whose user is known: some 3 MB
@@ -31,12 +31,16 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Somebody who wants something: who calls, with which token, from where; `sid` names the session of a question."""
+    """Somebody who wants something: who calls, with which token, from where; `sid` names the session of a question.
+
+    `proof` is what lets who came with a ticket into the session.
+    """
 
     caller: Caller
     token: str
     address: str
     sid: str = ""
+    proof: Proof | None = None
 
 
 class Limits:
@@ -110,7 +114,7 @@ class Limits:
         if not visit.sid or not self._quotas.uid:
             return None
         if visit.caller.kind is CallerKind.DEVICE:
-            return visit.token
+            return visit.proof or visit.token
         return TrustedClient() if Scope.ASK in visit.caller.scopes else None
 
     async def _look_up(self, visit: Visit, proof: Proof) -> str:
@@ -137,15 +141,22 @@ class Limits:
         if visit.caller.kind is not CallerKind.DEVICE:
             return None
         # By token and not by sid, which anybody may name.
-        return _limit("uid", f"device\n{visit.token}", self._quotas.uid)
+        return _limit("uid", f"device\n{_device(visit)}", self._quotas.uid)
 
 
 def _limit(name: str, subject: str, quota: int) -> Limit | None:
     return Limit(name=name, subject=subject, quota=quota) if quota else None
 
 
+def _device(visit: Visit) -> str:
+    """Name a device by its token's digest, which is all that a ticket for it tells: one budget for both."""
+    if isinstance(visit.proof, TicketHolder):
+        return visit.proof.shown
+    return hashlib.sha256(visit.token.encode(errors="surrogatepass")).hexdigest()
+
+
 def _name(visit: Visit) -> bytes:
-    token = visit.token if visit.caller.kind is CallerKind.DEVICE else ""
+    token = _device(visit) if visit.caller.kind is CallerKind.DEVICE else ""
     return hashlib.blake2b(
         f"{visit.caller.tenant}\n{visit.sid}\n{token}".encode(errors="surrogatepass"), digest_size=16
     ).digest()

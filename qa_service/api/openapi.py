@@ -29,26 +29,17 @@ from litestar.openapi.spec import (
 import qa_service
 from qa_service.access.caller import Scope
 from qa_service.api.errors import PROBLEM
-from qa_service.api.openapi_parameters import Line, Whole, header, whole_number
+from qa_service.api.openapi_bodies import body_schema
+from qa_service.api.openapi_parameters import Line, Whole, whole_number, written
 
 _PAGE = Path(__file__).parent / "assets" / "openapi.html"
-_KEYWORDS = {
-    "maxLength": "max_length",
-    "minLength": "min_length",
-    "maxItems": "max_items",
-    "minItems": "min_items",
-    "pattern": "pattern",
-    "format": "format",
-    "enum": "enum",
-    "default": "default",
-}
 _REASONS = {
     400: "What came is no HTTP/1.1 request, or its body is not UTF-8 JSON",
     401: "No token came with the request, or one that is not accepted",
     403: "The token is good, and not for this",
     404: "No such session, message or webhook, or it is not the caller's",
     408: "The request came too slowly",
-    409: "The session belongs to another uid; or others change the webhook at the same time",
+    409: "Another uid's session, or no complete answer; or others change the webhook at the same time",
     410: "The cursor is older than the log",
     413: "The body is too large",
     414: "Path and query are too long",
@@ -78,7 +69,7 @@ CODES = {
     403: ("insufficient-scope", "uid-mismatch", "tenant-mismatch"),
     404: ("session-not-found", "message-not-found", "webhook-not-found", "delivery-not-found", "route-not-found"),
     408: ("request-timeout",),
-    409: ("uid-conflict", "webhook-busy"),
+    409: ("uid-conflict", "not-an-answer", "webhook-busy"),
     410: ("cursor-expired",),
     413: ("body-too-large",),
     414: ("uri-too-long",),
@@ -91,7 +82,7 @@ CODES = {
     ),
     429: ("rate-limited", "too-many-pending", "too-many-pipelined", "too-many-connections"),
     431: ("headers-too-large",),
-    503: ("store-unavailable", "index-unavailable", "answer-late", "queue-full"),
+    503: ("store-unavailable", "index-unavailable", "answer-late", "queue-full", "restarting"),
 }
 
 
@@ -116,35 +107,39 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
     example: dict[str, Any] | None = None,
     errors: tuple[int, ...] = (),
     query: dict[str, Whole] | None = None,
+    words: dict[str, Line] | None = None,
     headers: dict[str, Line] | None = None,
     accepts: bool = False,
+    streams: bool = False,
     callers: tuple[str, ...] = (SESSION, USER, CLIENT),
     scope: Scope = Scope.ASK,
     leads_to: dict[str, dict[str, str]] | None = None,
 ) -> type[Operation]:
     """Give the OpenAPI operation of a handler that reads its own body, query and headers.
 
-    `query` and `headers` map a parameter to what it may hold. `errors` are the statuses it may answer, and with
-    `accepts` it may answer 202 as well. `callers` says whose tokens it takes, none for a route that looks at none;
-    `scope` is what a client's needs. `leads_to` names operations by id, each with where its parameters stand here.
+    `query`, `words` (of the query too) and `headers` map a parameter to what it may hold. `errors` are the statuses it
+    may answer, and with `accepts` it may answer 202 as well; with `streams` it answers with server-sent events.
+    `callers` says whose tokens it takes, none for a route that looks at none; `scope` is what a client's needs.
+    `leads_to` names operations by id, each with where its parameters stand here.
     """
 
     @dataclass
     class Described(Operation):
         def __post_init__(self) -> None:
             if body:
-                media = OpenAPIMediaType(schema=_schema(body, example))
+                media = OpenAPIMediaType(schema=body_schema(body, example))
                 content = {"application/json": media, "application/vnd.api+json": media}
                 self.request_body = RequestBody(content=content, required=not may_lack_body, description=body.__doc__)
             self.parameters = [
                 *(self.parameters or []),
                 *(whole_number(name, whole) for name, whole in (query or {}).items()),
-                *(header(name, line) for name, line in (headers or {}).items()),
+                *(written(name, line, place="query") for name, line in (words or {}).items()),
+                *(written(name, line, place="header") for name, line in (headers or {}).items()),
             ]
             # Litestar adds a 400 of its own to whatever has parameters.
             successes = [status for status in self.responses or {} if status < "300"] + ["202"] * accepts
             self.responses = {
-                **{status: _success(status, leads_to or {}) for status in successes},
+                **{status: _stream() if streams else _success(status, leads_to or {}) for status in successes},
                 **{
                     str(status): error_response(status)
                     for status in (*errors, *_ANYWHERE, *(_COUNTED if callers else ()))
@@ -157,28 +152,6 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
 
 def _requirement(caller: str, scope: Scope) -> dict[str, list[str]]:
     return {caller: [scope.value] if caller == CLIENT else []} if caller else {}
-
-
-def _schema(shape: type[msgspec.Struct], example: dict[str, Any] | None) -> Schema:
-    definition = msgspec.json.schema_components([shape])[1][shape.__name__]
-    properties: dict[str, Reference | Schema] = {
-        name: _member(member) for name, member in definition["properties"].items()
-    }
-    return Schema(
-        type=OpenAPIType.OBJECT,
-        title=shape.__name__,
-        properties=properties,
-        required=definition.get("required", []),
-        additional_properties=False,
-        examples=[example] if example else None,
-    )
-
-
-def _member(member: dict[str, Any]) -> Schema:
-    """Describe one member of a body: a text, a truth value, or a list of texts."""
-    keywords = {_KEYWORDS[key]: value for key, value in member.items() if key in _KEYWORDS}
-    items = _member(member["items"]) if "items" in member else None
-    return Schema(type=OpenAPIType(member["type"]), items=items, **keywords)
 
 
 def _success(status: str, leads_to: dict[str, dict[str, str]]) -> OpenAPIResponse:
@@ -200,6 +173,11 @@ def _success(status: str, leads_to: dict[str, dict[str, str]]) -> OpenAPIRespons
         for operation, parameters in leads_to.items()
     }
     return OpenAPIResponse(description=description, content=content, headers=headers or None, links=links or None)
+
+
+def _stream() -> OpenAPIResponse:
+    content = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))}
+    return OpenAPIResponse(description="Events as they happen; `id` is an event's `seq`", content=content)
 
 
 def error_response(status: int) -> OpenAPIResponse:
@@ -266,6 +244,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="sessions", description="Open, read, bind to a uid, and erase"),
             Tag(name="users", description="All that is kept of a user: export and erase it"),
             Tag(name="messages", description="Ask, and read what was said"),
+            Tag(name="events", description="Follow a session as it goes on"),
             Tag(name="answers", description="One stateless question"),
             Tag(name="webhooks", description="Signed events for your back end, and what became of their delivery"),
             Tag(name="access", description="Access tokens for clients, and the keys that verify them"),

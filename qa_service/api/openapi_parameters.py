@@ -1,6 +1,7 @@
 """What a handler reads from its query and its header fields, described. It knows no handler."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from litestar.openapi.spec import OpenAPIType, Parameter, Schema
 
@@ -16,7 +17,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A header field: what it means, and what it may hold."""
+    """A header field, or a text in a query: what it means, and what it may hold."""
 
     text: str
     most_chars: int | None = None
@@ -29,7 +30,7 @@ def whole_number(name: str, whole: Whole) -> Parameter:
     return Parameter(name=name, param_in="query", description=whole.text, required=False, schema=schema)
 
 
-def header(name: str, line: Line) -> Parameter:
-    """Describe a header field."""
+def written(name: str, line: Line, *, place: Literal["header", "query"]) -> Parameter:
+    """Describe a text in a header field or in the query."""
     schema = Schema(type=OpenAPIType.STRING, max_length=line.most_chars, pattern=line.pattern)
-    return Parameter(name=name, param_in="header", description=line.text, required=False, schema=schema)
+    return Parameter(name=name, param_in=place, description=line.text, required=False, schema=schema)

@@ -19,7 +19,7 @@ from qa_service.access.caller import Caller
 from qa_service.api.address import counted_address
 from qa_service.api.caller import Connection, bearer_token, caller_in
 from qa_service.api.envelope import PREFIX
-from qa_service.api.errors import answer_known
+from qa_service.api.errors import answer_known, retry_after_s, status_of
 from qa_service.api.house import House
 from qa_service.api.limits import Visit
 from qa_service.domain.errors import Overloaded, QaError, Unauthenticated
@@ -29,7 +29,6 @@ _FREE = {"/healthz", "/readyz"}  # a probe is told how the service is, however b
 _QUESTION = re.compile(rf"{PREFIX}/sessions/([^/]+)/messages")
 _CONNECTIONS = {ScopeType.HTTP, ScopeType.WEBSOCKET}
 _NOT_FOUND = 404
-_CLOSE_LIMITED, _CLOSE_AWAY = 4008, 1013  # rate limited; try again later
 _PEOPLE = {"uid": "questions of one user", "ip": "requests from one address", "client": "requests of one client"}
 
 
@@ -110,8 +109,10 @@ def _caller(scope: Connection, house: House) -> tuple[Caller, str]:
 
 async def _refuse(error: QaError, scope: Connection, receive: Receive, send: Send) -> None:
     if scope["type"] == ScopeType.WEBSOCKET:
-        code = _CLOSE_LIMITED if isinstance(error, Overloaded) else _CLOSE_AWAY
-        await send({"type": "websocket.close", "code": code, "reason": error.code})
+        # Before there is a WebSocket no code of one can be told: the handshake is answered as a request is.
+        headers = [(b"retry-after", str(retry_after_s(error)).encode())]
+        await send({"type": "websocket.http.response.start", "status": status_of(error), "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": error.code.encode(), "more_body": False})
         return
     request: Request[Any, Any, Any] = Request(scope, receive, send)
     response = answer_known(request, error).to_asgi_response(app=None, request=request)

@@ -111,7 +111,10 @@ class Conversation:
                 left_s = ends - time.monotonic()
                 if page.messages or left_s <= 0 or self._stopping:
                     return page
-                await bell.wait(min(_READ_AGAIN_S, left_s))
+                if page.has_more:  # a page of events without a message
+                    cursor = page.last_message_id
+                else:
+                    await bell.wait(min(_READ_AGAIN_S, left_s))
 
     def stop_waiting(self) -> None:
         """Answer at once everybody who waits, with what there is: the process ends, and the log keeps the rest."""

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from qa_service.domain.answer import Answer
+from qa_service.domain.event import EventPage, Feedback, Whisper
 from qa_service.domain.explanation import Explanation
 from qa_service.domain.saying import Acceptance, Accepted, Asked, Exported, Inquiry, Page, Saying
 from qa_service.domain.session import Message, Proof, Session
@@ -16,7 +17,9 @@ __all__ = [
     "Asked",
     "Bell",
     "Bells",
+    "Events",
     "Exported",
+    "Follower",
     "Inquiries",
     "Inquiry",
     "Page",
@@ -65,6 +68,46 @@ class Sessions(Protocol):
         ...
 
 
+class Events(Protocol):
+    """A session's events, and what whoever follows it may do; proofs are judged as by Sessions."""
+
+    async def events_after(self, sid: str, proof: Proof, cursor: int, limit: int) -> EventPage:
+        """Events whose `seq` is greater than `cursor`; raises as `Sessions.read_after` does."""
+        ...
+
+    async def cancel(self, sid: str, proof: Proof, message_id: str) -> Message:
+        """Cancel a pending message, and give it as it stands; NotFound (message-not-found) when there is none."""
+        ...
+
+    async def judge(self, sid: str, proof: Proof, feedback: Feedback) -> bool:
+        """Keep what the customer says of an answer; False when that was known. Conflict (not-an-answer) for others."""
+        ...
+
+    async def ticket(self, sid: str, proof: Proof) -> str:
+        """A ticket that opens the session once, within a minute."""
+        ...
+
+    async def redeem(self, sid: str, ticket: str) -> Proof:
+        """What a ticket stands for; Unauthenticated (invalid-token) when it is good for nothing."""
+        ...
+
+    async def whisper(self, sid: str, whisper: Whisper) -> None:
+        """Tell something to who follows the session now; no log keeps it."""
+        ...
+
+
+class Follower(Protocol):
+    """Whoever follows one session for long; called from the event loop, so that it may not block."""
+
+    def ring(self) -> None:
+        """The log has grown, or hints may have been lost."""
+        ...
+
+    def hear(self, whisper: Whisper) -> None:
+        """Something was told that no log keeps."""
+        ...
+
+
 class Bell(Protocol):
     """Rings when something happened in one session. A hint: what happened is read from the log."""
 
@@ -82,6 +125,14 @@ class Bells(Protocol):
 
     def ring_all(self) -> None:
         """Wake everybody who waits in this process."""
+        ...
+
+    def attach(self, name: str, follower: Follower) -> None:
+        """Tell a follower of a session from here on."""
+        ...
+
+    def detach(self, name: str, follower: Follower) -> None:
+        """Tell it no more."""
         ...
 
 

@@ -7,10 +7,12 @@ QaError
 ├── Forbidden              bring a token that may      403
 ├── Conflict               read the present state      409, 410, 422
 ├── Overloaded             ask less often              429
+│   └── TooSlow                the listener left too much unread
 ├── Unavailable            try again later             503
 │   ├── StoreUnavailable       Redis does not answer
 │   ├── IndexUnavailable       no usable index is loaded
-│   └── AnswerLate             nobody answered before the deadline
+│   ├── AnswerLate             nobody answered before the deadline
+│   └── Restarting             the process that was listened to ends
 └── OperatorError          the operator mends it; never caused by a question
     ├── SettingsError          a setting is unknown or has no sense
     ├── KnowledgeError         a source of knowledge cannot be read
@@ -89,6 +91,13 @@ class Overloaded(QaError):
         self.retry_after_s = retry_after_s
 
 
+class TooSlow(Overloaded):
+    """A listener left more unread than is kept for it; it may come back and resume."""
+
+    code = "too-slow"
+    title = "Reads too slowly"
+
+
 class Unavailable(QaError):
     """Nothing is wrong with the request. `retry_after_s` says when to bring it again (seconds)."""
 
@@ -119,6 +128,13 @@ class AnswerLate(Unavailable):
 
     code = "answer-late"
     title = "No answer in time"
+
+
+class Restarting(Unavailable):
+    """The process ends; another, or the next one, goes on where it stopped."""
+
+    code = "restarting"
+    title = "Restarting"
 
 
 class OperatorError(QaError):

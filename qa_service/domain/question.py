@@ -19,7 +19,8 @@ class Question:
     """A checked question (1 to 500 characters, trimmed) and what is needed to answer it.
 
     `history` holds the last turns of its session, oldest first; empty for a stateless question. `cache_key` is empty
-    when its answer must be neither kept for others nor taken from them; `normalised` is then compared in full.
+    when its answer must be neither kept for others nor taken from them; `normalised` is then compared in full. Where
+    it was asked in a session, `sid` and `reply_id` (the bot's message) name where its answer will stand.
     """
 
     text: str
@@ -27,3 +28,5 @@ class Question:
     history: tuple[Turn, ...] = ()
     normalised: str = ""
     cache_key: str = ""
+    sid: str = ""
+    reply_id: str = ""

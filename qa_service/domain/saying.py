@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from qa_service.domain.event import Feedback
 from qa_service.domain.session import Message, Proof, Session
 
 
@@ -66,10 +67,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A session as it stands, with all its messages in `seq` order."""
+    """A session as it stands, with all its messages in `seq` order, and what the user said of them."""
 
     session: Session
     messages: tuple[Message, ...]
+    feedback: tuple[Feedback, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

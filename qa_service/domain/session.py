@@ -7,6 +7,7 @@ from typing import TypeAlias
 from qa_service.domain.answer import Answer
 
 SESSION_TTL_S = 24 * 3600  # sliding; the article's figure
+TICKET_LIVES_S = 60
 CONTEXT_TURNS = 10  # the article's k
 
 
@@ -42,6 +43,9 @@ class EventType(StrEnum):
     MESSAGE_ACCEPTED = "message.accepted"
     MESSAGE_COMPLETED = "message.completed"
     MESSAGE_FAILED = "message.failed"
+    MESSAGE_CANCELLED = "message.cancelled"
+    FEEDBACK_RECEIVED = "feedback.received"
+    HANDOFF_REQUESTED = "handoff.requested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +82,31 @@ def session_token(tenant: str, secret: str) -> str:
     return f"{tenant}{_TENANT_ENDS}{secret}"
 
 
+def ticket_for(tenant: str, secret: str) -> str:
+    """Give a ticket of a tenant's session: like a token, so that whoever reads it finds the tenant."""
+    return session_token(tenant, f"t{_TENANT_ENDS}{secret}")
+
+
+def is_ticket(token: str) -> bool:
+    """Whether a token is written as a ticket is."""
+    return token.count(_TENANT_ENDS) == 2
+
+
 def tenant_of_token(token: str) -> str:
     """Give the tenant whose session a token claims to open; "" for one that names none, as earlier ones did."""
     tenant, ends, _ = token.partition(_TENANT_ENDS)
     return tenant if ends else ""
 
 
-Proof: TypeAlias = str | VouchedUser | TrustedClient  # what lets a caller into a session; a text is its token
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketHolder:
+    """Who showed a ticket that a token was good for; `shown` is that token's digest, as the store compares it."""
+
+    shown: str
+
+
+# What lets a caller into a session; a text is its token.
+Proof: TypeAlias = str | VouchedUser | TrustedClient | TicketHolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

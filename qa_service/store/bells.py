@@ -1,24 +1,41 @@
-"""Wake-up hints: one subscription per process, however many wait. It knows that something happened, never what.
+"""Wake-up hints: one subscription per process, however many wait. It knows that something happened, not what.
 
 Pub/sub loses what is published while a client is away, so that every bell is rung when the subscription is back:
 who waits reads the log, which is the truth.
+
+A hint is a name: a sid or a job id. A line break behind it makes it one for followers alone, who hear the rest as a
+whisper; where nothing follows, the session's log has grown by something that answers nobody.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Protocol, Self
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from qa_service.domain.event import Whisper
 from qa_service.store.keys import Keys
+from qa_service.store.records import decode_whisper
 
 _HEARTBEAT_S = 2.0  # silence after which Redis is asked whether it is there
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+
+
+class Follower(Protocol):
+    """Whoever follows one session for long; called from the event loop, so that it may not block."""
+
+    def ring(self) -> None:
+        """The log has grown, or hints may have been lost."""
+        ...
+
+    def hear(self, whisper: Whisper) -> None:
+        """Something was told that no log keeps."""
+        ...
 
 
 class RedisBell:
@@ -54,6 +71,7 @@ class RedisBells:
         self._client = client
         self._channels = [keys.events(partition) for partition in range(keys.partitions)]
         self._listeners: dict[str, set[RedisBell]] = {}
+        self._followers: dict[str, set[Follower]] = {}
         self._tried = asyncio.Event()
         self._connected = False
         self._task: asyncio.Task[None] | None = None
@@ -65,8 +83,8 @@ class RedisBells:
 
     @property
     def listening(self) -> int:
-        """How many bells are set up."""
-        return sum(len(bells) for bells in self._listeners.values())
+        """How many bells are set up, and how many follow."""
+        return sum(map(len, self._listeners.values())) + sum(map(len, self._followers.values()))
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._subscribe_for_ever(), name="bells")
@@ -82,9 +100,7 @@ class RedisBells:
 
     def ring_all(self) -> None:
         """Wake everybody who waits in this process."""
-        for bells in self._listeners.values():
-            for bell in bells:
-                bell.ring()
+        self._ring_all()
 
     @asynccontextmanager
     async def listen(self, name: str) -> AsyncIterator[RedisBell]:
@@ -98,6 +114,17 @@ class RedisBells:
             bells.discard(bell)
             if not bells:
                 del self._listeners[name]
+
+    def attach(self, name: str, follower: Follower) -> None:
+        """Tell a follower of a sid from here on; it hears whispers too."""
+        self._followers.setdefault(name, set()).add(follower)
+
+    def detach(self, name: str, follower: Follower) -> None:
+        """Tell it no more."""
+        followers = self._followers.get(name, set())
+        followers.discard(follower)
+        if not followers:
+            self._followers.pop(name, None)
 
     async def _subscribe_for_ever(self) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -126,11 +153,25 @@ class RedisBells:
                 continue
             asked = False
             if message["type"] == "message":
-                self._ring(message["data"].decode())
+                self._pass_on(message["data"])
             elif message["type"] == "subscribe":
                 self._connected = True
                 self._tried.set()
                 self._ring_all()
+
+    def _pass_on(self, hint: bytes) -> None:
+        name, is_for_followers, told = hint.partition(b"\n")
+        sid = name.decode()
+        if not is_for_followers:
+            self._ring(sid)
+        if sid not in self._followers:
+            return
+        whisper = decode_whisper(told) if told else None
+        for follower in tuple(self._followers[sid]):
+            if whisper:
+                follower.hear(whisper)
+            elif not told:
+                follower.ring()
 
     def _ring(self, name: str) -> None:
         for bell in self._listeners.get(name, ()):
@@ -139,3 +180,6 @@ class RedisBells:
     def _ring_all(self) -> None:
         for name in self._listeners:
             self._ring(name)
+        for followers in tuple(self._followers.values()):
+            for follower in tuple(followers):
+                follower.ring()

@@ -18,9 +18,11 @@ from qa_service.store.batcher import Batcher
 from qa_service.store.connection import translated
 from qa_service.store.hot_questions import asked_under, forgetting
 from qa_service.store.keys import Keys
-from qa_service.store.records import decode_message
+from qa_service.store.records import decode_feedback, decode_message
 from qa_service.store.scripts import Call, load
 from qa_service.store.sessions import no_session, session_keys, session_of, shown
+
+_FEEDBACK = "feedback:"  # in front of the message's id
 
 
 class RedisErasure:
@@ -38,7 +40,7 @@ class RedisErasure:
         """
         partition = self._keys.partition(sid)
         users = (self._keys.user(partition, proof.uid),) if isinstance(proof, VouchedUser) else ()
-        more = (self._keys.queue(partition), self._keys.dead(partition), *users)
+        more = (self._keys.queue(partition), self._keys.dead(partition), self._keys.partial(sid), *users)
         asked = await self._run("erase", sid, (shown(proof), self._keys.events(partition), sid), more)
         if asked is None:
             no_session()
@@ -55,9 +57,14 @@ class RedisErasure:
         if not found:
             no_session()
         fields, flat = found
-        named = zip(flat[::2], flat[1::2], strict=True)
-        messages = [decode_message(record) for name, record in named if not name.startswith(b"key:")]
-        return Exported(session=session_of(sid, fields), messages=tuple(sorted(messages, key=_place)))
+        named = [(name.decode(), record) for name, record in zip(flat[::2], flat[1::2], strict=True)]
+        messages = [decode_message(record) for name, record in named if name.isdigit()]
+        feedback = [decode_feedback(name[len(_FEEDBACK) :], kept) for name, kept in named if name.startswith(_FEEDBACK)]
+        return Exported(
+            session=session_of(sid, fields),
+            messages=tuple(sorted(messages, key=_place)),
+            feedback=tuple(sorted(feedback, key=lambda one: int(one.message_id))),
+        )
 
     async def sids_of(self, uid: str) -> tuple[str, ...]:
         """The sessions of a user, oldest first; some of them may have expired."""

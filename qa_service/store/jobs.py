@@ -254,7 +254,7 @@ class JobQueue:
         event = EventType.MESSAGE_COMPLETED if state is MessageState.COMPLETED else EventType.MESSAGE_FAILED
         return Call(
             script=load("finish"),
-            keys=session_keys(keys, job.sid, (queue,)),
+            keys=session_keys(keys, job.sid, (queue, keys.partial(job.sid))),
             args=(
                 *(SESSION_TTL_S, job.reply_id, state.value, event.value, encode_answer(answer)),
                 *(self._group, job.entry_id, job.question_message_id, LOG_CAP, channel, job.sid),

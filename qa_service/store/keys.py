@@ -56,6 +56,10 @@ class Keys:
         """List: accepted questions that wait for the running one."""
         return self._own(sid, "turns")
 
+    def partial(self, sid: str) -> str:
+        """Text: what is written so far of the answer that is being written, for minutes at most."""
+        return self._own(sid, "partial")
+
     def queue(self, partition: int) -> str:
         """Stream: the tenant's jobs, and no other's. It has no TTL, so that no eviction policy may drop it."""
         return f"{self.prefix}:{{p{partition}}}:{_part(self.tenant)}:bot.query"
@@ -101,7 +105,7 @@ class Keys:
         return self._own(job_id, "reply")
 
     def events(self, partition: int) -> str:
-        """Channel: names of sessions and stateless jobs in which something happened."""
+        """Channel: names of sessions and stateless jobs in which something happened, and what is told to listeners."""
         return f"{self.prefix}:{{p{partition}}}:events"
 
     def index(self) -> str:

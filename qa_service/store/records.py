@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from qa_service.domain.answer import Answer, Decision
+from qa_service.domain.event import Feedback, FeedbackValue, Piece, Typed, TypingState, Whisper
 from qa_service.domain.explanation import Explanation
 from qa_service.domain.question import Turn
 from qa_service.domain.session import Message, MessageState, Role
@@ -53,11 +54,24 @@ class Job:
     deliveries: int = 1
 
 
+class _Whispered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A whisper of either kind; `lua/write.lua` writes pieces itself."""
+
+    kind: str
+    message_id: str = ""
+    attempt: int = 0
+    offset: int = 0
+    text: str = ""
+    by: str = ""
+    state: TypingState = TypingState.STOPPED
+
+
 _json = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(_Header)
 _answer_decoder = msgspec.json.Decoder(Answer)
 _explanation_decoder = msgspec.json.Decoder(Explanation)
 _job_decoder = msgspec.json.Decoder(Job)
+_whisper_decoder = msgspec.json.Decoder(_Whispered)
 
 
 def token_digest(token: str) -> str:
@@ -138,3 +152,40 @@ def encode_job(job: Job) -> bytes:
 def decode_job(record: bytes) -> Job:
     """A job; raises msgspec.DecodeError for anything else."""
     return _job_decoder.decode(record)
+
+
+def decode_feedback(message_id: str, record: bytes) -> Feedback:
+    """What the customer said of a message, from what `lua/feedback.lua` keeps."""
+    value, _, reason = record.decode().partition("\n")
+    return Feedback(message_id=message_id, value=FeedbackValue(value), reason=reason)
+
+
+def encode_whisper(whisper: Whisper) -> bytes:
+    """A whisper as JSON without line breaks."""
+    match whisper:
+        case Piece():
+            told = _Whispered(
+                kind="piece",
+                message_id=whisper.message_id,
+                attempt=whisper.attempt,
+                offset=whisper.offset,
+                text=whisper.text,
+            )
+            return _json.encode(told)
+        case Typed():
+            return _json.encode(_Whispered(kind="typed", by=whisper.by, state=whisper.state))
+
+
+def decode_whisper(record: bytes) -> Whisper | None:
+    """A whisper; None for anything else, which another version may send."""
+    try:
+        told = _whisper_decoder.decode(record)
+    except msgspec.DecodeError:
+        return None
+    match told.kind:
+        case "piece":
+            return Piece(message_id=told.message_id, attempt=told.attempt, offset=told.offset, text=told.text)
+        case "typed":
+            return Typed(by=told.by, state=told.state)
+        case _:
+            return None

@@ -21,6 +21,7 @@ from qa_service.domain.session import (
     Proof,
     Role,
     Session,
+    TicketHolder,
     TrustedClient,
     VouchedUser,
 )
@@ -100,7 +101,8 @@ class RedisSessions:
             NotFound: as for `read`.
             Conflict: it is another uid's already (uid-conflict).
         """
-        args = (shown(proof), self._ttl_s, uid, token_digest(new_token), LOG_CAP)
+        channel = self._keys.events(self._keys.partition(sid))
+        args = (shown(proof), self._ttl_s, uid, token_digest(new_token), LOG_CAP, channel, sid)
         fields = await self._run("bind", sid, args, self._users(sid, uid))
         if fields == b"uid-conflict":
             raise Conflict("the session belongs to another uid", code="uid-conflict", pointer="/uid")
@@ -193,12 +195,22 @@ def session_keys(keys: Keys, sid: str, more: Sequence[str] = ()) -> tuple[str, .
 def shown(proof: Proof) -> str:
     """A proof as `opens` in `lua/session.lua` compares it; a digest is 64 hex digits, and so neither of the others."""
     match proof:
+        case TicketHolder(shown=proven):
+            return proven
         case VouchedUser(uid=uid):
             return f"uid:{uid}"
         case TrustedClient():
             return "client"
         case token:
             return token_digest(token)
+
+
+def proof_shown_as(proven: str) -> Proof:
+    """Give the proof that `shown` shows so; a token is told no more, only its digest."""
+    if proven == "client":
+        return TrustedClient()
+    kind, is_uid, uid = proven.partition("uid:")
+    return VouchedUser(uid=uid) if is_uid and not kind else TicketHolder(shown=proven)
 
 
 def no_session() -> NoReturn:

@@ -63,11 +63,11 @@ def _subject(happening: Happening, shown: Shown) -> dict[str, Any]:
     if kind == "session":
         return {"session": shown.session(happening.session)}
     if kind == "feedback":
-        value, reason = happening.details.get("value", ""), happening.details.get("reason", "")
+        value, reason = happening.details.get("v", ""), happening.details.get("why", "")
         # A customer's own words: no personal number leaves the house in them.
         return {"feedback": {"id": happening.message_id, "value": value, "reason": redact(reason) or None}}
     if kind == "handoff":
-        return {"handoff": {"id": happening.message_id, "reason": happening.details.get("reason") or None}}
+        return {"handoff": {"id": happening.message_id, "reason": happening.details.get("why") or None}}
     if happening.message is None:  # the log has dropped it since
         return {"message": {"id": happening.message_id}}
     return {"message": shown.message(happening.session.sid, happening.message)}

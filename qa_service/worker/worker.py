@@ -147,7 +147,13 @@ class Worker:
         sessions = self._sessions.of(job.tenant)
         history = await sessions.history(job.sid, job.question_message_id) if job.kind == "turn" and leans else ()
         return Question(
-            text=job.text, locale=job.locale, history=history, normalised=job.normalised, cache_key=cache_key
+            text=job.text,
+            locale=job.locale,
+            history=history,
+            normalised=job.normalised,
+            cache_key=cache_key,
+            sid=job.sid,
+            reply_id=job.reply_id if job.kind == "turn" else "",
         )
 
     async def _finish(self, answered: Sequence[tuple[Job, Answer]]) -> None:

@@ -99,6 +99,8 @@ def test_what_comes_back_is_described_as_a_document(document: dict[str, Any]) ->
         for status, body in operation["responses"].items():
             if status == "204":
                 assert "content" not in body
+            elif status < "300" and path.endswith("/events"):
+                assert "text/event-stream" in body["content"]
             elif status < "300" and path not in OAUTH:
                 assert "data" in body["content"]["application/json"]["schema"]["properties"]
 

@@ -225,6 +225,38 @@ def test_what_a_customer_hears_a_back_end_hears_too_signed(
     assert (again.status_code, again.json()["data"]["attributes"]["state"]) == (202, "pending")
     assert eventually(lambda: len(crm.got) >= 3, 10)
     assert crm.got[2][0]["webhook-id"] == older["id"]
+    assert client.delete(path, headers=bearers["shop"]).status_code == 204
+
+
+def test_what_a_customer_does_is_told_too_once_and_without_personal_numbers(
+    served: tuple[Service, httpx.Client, dict[str, dict[str, str]]], crm: Crm
+) -> None:
+    service, client, bearers = served
+    crm.got.clear()
+    wanted = ["handoff.requested", "feedback.received", "message.cancelled"]
+    created = client.post(HOOKS, json={"url": f"http://{crm.place}/", "events": wanted}, headers=bearers["shop"])
+    talk = Talk(client)
+    asked = talk.ask("转人工").json()["data"]
+    assert asked["attributes"]["decision"] == "handoff"
+    judged = {"value": "down", "reason": "我的手机号是13812345678，没人回我"}
+    for _ in range(2):
+        assert talk.send("PUT", f"/messages/{asked['id']}/feedback", json=judged).status_code == 200
+    with service.paused("worker"):
+        pending = talk.ask("怎么开发票，第 7 次问", Prefer="respond-async").json()["data"]["id"]
+        assert talk.send("POST", f"/messages/{pending}/cancel").status_code == 200
+    assert eventually(lambda: len(crm.got) >= 3, 10)
+    secret = created.json()["data"]["attributes"]["secret"]
+    events = [Webhook(secret).verify(sent, headers) for headers, sent in crm.got]
+    by_type = {one["type"]: one["data"] for one in events}
+    assert sorted(one["type"] for one in events) == sorted(wanted)
+    assert by_type["handoff.requested"]["handoff"] == {"id": asked["id"], "reason": "customer-asked"}
+    feedback = by_type["feedback.received"]["feedback"]
+    assert (feedback["id"], feedback["value"]) == (asked["id"], "down")
+    assert "没人回我" in feedback["reason"]
+    assert "13812345678" not in feedback["reason"]
+    cancelled = by_type["message.cancelled"]["message"]
+    assert (cancelled["id"], cancelled["state"]) == (pending, "cancelled")
+    assert client.delete(f"{HOOKS}/{created.json()['data']['id']}", headers=bearers["shop"]).status_code == 204
 
 
 def test_another_tenants_webhook_is_as_one_that_does_not_exist(

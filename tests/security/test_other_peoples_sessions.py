@@ -37,6 +37,8 @@ def told(client: httpx.Client, method: str, path: str, token: str, accept: str) 
     """What a caller hears, less the time of day."""
     headers = {"Authorization": f"Bearer {token}", "Accept": accept, "X-Request-ID": "same"}
     attributes = {"text": "怎么退货"} if path.endswith("messages") else {}
+    if method == "PUT":
+        attributes = {"value": "up"}
     if method == "PATCH":
         attributes = {"user_token": user_token("mallory")}
     body = None if method == "GET" else attributes

@@ -70,4 +70,8 @@ def _kept(exported: Exported) -> dict[str, Any]:
         {"id": one.id, **message_resource(session.sid, one).attributes, "request_id": one.request_id}
         for one in exported.messages
     ]
-    return {"id": session.sid, **session_resource(session).attributes, "messages": messages}
+    feedback = [
+        {"message_id": one.message_id, "value": one.value.value, "reason": one.reason or None}
+        for one in exported.feedback
+    ]
+    return {"id": session.sid, **session_resource(session).attributes, "messages": messages, "feedback": feedback}

@@ -3,7 +3,7 @@
 -- ARGV: 1 proof, 2 ttl_s, 3 question id, 4 reply id, 5 question header, 6 reply header, 7 idempotency key,
 --       8 body digest, 9 normalised question, 10 job, 11 queue cap, 12 waiting cap, 13 log cap, 14 channel, 15 sid.
 -- Returns nil (no such session), {refusal}, {'replayed', question, reply}, {'cached', seq, answer} or {'queued', seq};
--- seq is the newest event's. Everything is looked at before anything is written: a refusal leaves no trace.
+-- seq is that of the answer's event, or of the question's. Everything is looked at before anything is written: a refusal leaves no trace.
 local held = redis.call('HMGET', SESSION, 'token', 'seq', 'floor', 'owner', 'running', 'uid')
 if not opens(ARGV[1], held[1], held[6]) then return false end
 local seq, floor, running = tonumber(held[2]), tonumber(held[3]), held[5]
@@ -42,10 +42,11 @@ end
 -- Who erases the session forgets the cached answer as well: its record holds the question.
 if KEYS[6] then event[#event + 1], event[#event + 2] = 'c', KEYS[6] end
 append(seq, 'message.accepted', unpack(event))
+local completed
 if answer then
-  seq = seq + 1
-  append(seq, 'message.completed', 'm', ARGV[4], 'q', ARGV[3])
-  records[4] = 'completed\n' .. seq .. '\n' .. ARGV[6] .. '\n' .. answer
+  completed = seq + 1
+  seq = append_answered(completed, 'message.completed', ARGV[4], ARGV[3], answer)
+  records[4] = 'completed\n' .. completed .. '\n' .. ARGV[6] .. '\n' .. answer
 else
   records[4] = 'pending\n' .. seq .. '\n' .. ARGV[6] .. '\n'
 end
@@ -57,8 +58,9 @@ redis.call('HSET', SESSION, 'seq', seq, 'floor', floor)
 slide(ARGV[2])
 if answer then
   redis.call('PUBLISH', ARGV[14], ARGV[15])
-  return {'cached', seq, answer}
+  return {'cached', completed, answer}
 end
+tell_followers(ARGV[14], ARGV[15])
 -- One turn at a time: what the next question means may depend on this one's answer.
 if running then
   redis.call('RPUSH', TURNS, ARGV[4] .. '\n' .. ARGV[10])

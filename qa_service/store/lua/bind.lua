@@ -1,6 +1,6 @@
 -- needs session.lua
 -- KEYS: 5 the user's sessions.
--- ARGV: 1 proof, 2 ttl_s, 3 uid, 4 new token digest, 5 log cap.
+-- ARGV: 1 proof, 2 ttl_s, 3 uid, 4 new token digest, 5 log cap, 6 channel, 7 sid.
 -- Returns the session's fields and values, 'uid-conflict', or nil.
 local held = redis.call('HMGET', SESSION, 'token', 'uid', 'seq', 'floor')
 if not opens(ARGV[1], held[1], held[2]) then return false end
@@ -13,5 +13,7 @@ if held[2] == '' then
   if seq - floor > tonumber(ARGV[5]) then floor = trim(seq, floor, tonumber(ARGV[5])) end
   redis.call('HSET', SESSION, 'seq', seq, 'floor', floor)
 end
+-- Also when the same uid is bound again: who follows with the old token is to notice that it is void.
+tell_followers(ARGV[6], ARGV[7])
 slide(ARGV[2])
 return redis.call('HGETALL', SESSION)

@@ -42,30 +42,69 @@ local function tell_hooks(seq, event, name, id)
     if string.find(wishes[i + 1], ' ' .. event .. ' ', 1, true) then wanted_by[#wanted_by + 1] = wishes[i] end
   end
   if #wanted_by == 0 then return end
-  local mid = name == 'm' and id or ''
+  local mid = (name == 'm' or name == 'about') and id or ''
   local by = table.concat(wanted_by, ' ')
   redis.call('XADD', folder .. 'outbox', '*', 'sid', sid, 'seq', seq, 'e', event, 'm', mid, 'by', by)
 end
 
 -- The one place where a durable event comes into being. `seq` is the session's next number; the fields of the event
--- follow, its message first. The caller writes `seq` back to the session.
+-- follow, its time (Unix milliseconds) last. The caller writes `seq` back to the session.
+-- `m` is the message that a reader is given for the event; `about` names one that it is given elsewhere.
 local function append(seq, event, ...)
-  redis.call('XADD', LOG, seq .. '-0', 'e', event, ...)
+  local time, fields = redis.call('TIME'), {'e', event, ...}
+  fields[#fields + 1] = 't'
+  fields[#fields + 1] = time[1] .. string.format('%03d', math.floor(tonumber(time[2]) / 1000))
+  redis.call('XADD', LOG, seq .. '-0', unpack(fields))
   tell_hooks(seq, event, ...)
+end
+
+local function fields_of(event)
+  local field = {}
+  for i = 1, #event[2], 2 do field[event[2][i]] = event[2][i + 1] end
+  return field
 end
 
 local function is_pending(record)
   return record and string.sub(record, 1, 8) == 'pending\n'
 end
 
+-- Within JSON's texts each quote is escaped, so that this is the decision itself.
+local function is_handoff(answer)
+  return string.find(answer, '"decision":"handoff"', 1, true) ~= nil
+end
+
+-- Append an answer's end, and that it asks for a person where it does. Returns the newest seq.
+local function append_answered(seq, event, reply, question, answer)
+  append(seq, event, 'm', reply, 'q', question)
+  if event ~= 'message.completed' or not is_handoff(answer) then return seq end
+  append(seq + 1, 'handoff.requested', 'about', reply, 'why', 'customer-asked')
+  return seq + 1
+end
+
+-- The running turn is over: the next one that waits goes into the queue.
+local function advance(queue)
+  local waiting = redis.call('LPOP', TURNS)
+  if waiting then
+    local reply, job = string.match(waiting, '^([^\n]*)\n(.*)$')
+    redis.call('HSET', SESSION, 'running', reply, 'entry', redis.call('XADD', queue, '*', 'job', job))
+  else
+    redis.call('HDEL', SESSION, 'running', 'entry')
+  end
+end
+
+-- What stands behind a name's line break is for who follows the session; nothing there says that its log has grown,
+-- which wakes nobody who waits for a reply.
+local function tell_followers(channel, sid)
+  redis.call('PUBLISH', channel, sid .. '\n')
+end
+
 -- Drop the oldest events over `cap` with the messages they carry; stop at a question whose answer is still to come.
 -- Returns the last dropped seq. The log has no gaps, so that its length is seq - floor.
 local function trim(seq, floor, cap)
   for _, event in ipairs(redis.call('XRANGE', LOG, '-', '+', 'COUNT', seq - floor - cap)) do
-    local field = {}
-    for i = 1, #event[2], 2 do field[event[2][i]] = event[2][i + 1] end
+    local field = fields_of(event)
     if field.r and is_pending(redis.call('HGET', MESSAGES, field.r)) then break end
-    if field.m then redis.call('HDEL', MESSAGES, field.m) end
+    if field.m then redis.call('HDEL', MESSAGES, field.m, 'feedback:' .. field.m) end
     if field.k then redis.call('HDEL', MESSAGES, 'key:' .. field.k) end
     redis.call('XDEL', LOG, event[1])
     floor = tonumber(string.match(event[1], '^%d+'))
