@@ -30,6 +30,7 @@ from qa_service.domain.session import Proof
 from qa_service.domain.share import parse_share
 from qa_service.generation.extractive import ExtractiveGenerator
 from qa_service.knowledge.versions import Versions
+from qa_service.main_webhooks import webhook_desk
 from qa_service.retrieval.encoder import Encoder, open_encoder
 from qa_service.retrieval.manifest import read_manifest, verify
 from qa_service.retrieval.remembering import RememberingEncoder
@@ -60,7 +61,6 @@ log = structlog.get_logger(__name__)
 
 LIGHT = "light"
 _OPENING = threading.Lock()  # one index at a time: several tenants' would open the encoder several times
-_BUILTIN_READY_QUESTION = "怎么退货"
 
 
 def settings_of(settings: Settings, tenant: str) -> Settings:
@@ -105,7 +105,7 @@ def open_version(settings: Settings, version: str) -> Snapshot:
     snapshot = open_snapshot(folder, encoder, reranker=reranker, quick=quick)
     if quick and not snapshot.quick:
         log.warning("no quick look: another built-in encoder made it, build the index again", version=version)
-    snapshot.rank_faq([_BUILTIN_READY_QUESTION])  # loads what the first question would wait for
+    snapshot.rank_faq(["怎么退货"])  # any question: it loads what the first one would wait for
     return snapshot
 
 
@@ -189,6 +189,7 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
                 desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=new_id),
                 erasure=Erasure(records=RedisErasure(client, own, batcher=batcher), index=index),
                 streams=Streams(events=RedisEvents(client, own, batcher=batcher), bells=bells),
+                webhooks=webhook_desk(settings, batcher, own, new_id),
             )
         yield House(
             tenants=tenants,

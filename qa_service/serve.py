@@ -1,7 +1,7 @@
-"""`serve`: a private Redis, an API process and a worker process, kept alive together and stopped in order.
+"""`serve`: a private Redis, an API, a worker and a webhooks process, kept alive together and stopped in order.
 
 It knows what the processes are called, not what they do. Each is a `qa-service` command of its own, so that the same
-two scale out separately.
+three scale out separately.
 """
 
 import asyncio
@@ -98,8 +98,9 @@ async def serve(settings: Settings, announce: Callable[[Serving], None]) -> None
         redis_url = await stack.enter_async_context(_redis(settings))
         environment = _environment({"QA_REDIS_URL": redis_url, "QA_HOST": settings.host, "QA_PORT": str(port)})
         key = key_of_loopback(access_sources(settings), ring)
-        # Left in reverse order: first the API stops taking questions, then the worker finishes what it holds.
-        for verb in ("worker", "api"):
+        # Left in reverse order: first the API stops taking questions, then the worker finishes what it holds, and what
+        # it finished is still sent.
+        for verb in ("webhooks", "worker", "api"):
             await stack.enter_async_context(_running(Child(verb, environment)))
         announcing = asyncio.create_task(_announce_when_ready(settings.host, port, key, announce))
         stack.callback(announcing.cancel)

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from qa_service.api.address import networks_of
 from qa_service.domain.errors import SettingsError
+from qa_service.webhooks.addresses import private_hosts_of
+from qa_service.webhooks.schedule import RETRIES_S, TIMEOUT_S, schedule_of
 
 _PREFIX = "QA_"
 _CONFIG = "QA_CONFIG"  # names the TOML file
@@ -82,6 +84,14 @@ class Settings(BaseSettings):
     )
     canary: str = Field("", description="VERSION:N%: a share of the questions that another index version answers")
     shadow: str = Field("", description="VERSION of an index that answers every question too, unheard")
+    webhook_private_hosts: str = Field(
+        "", description="private hosts that webhooks may be sent to, with commas: HOST, HOST:PORT, ADDRESS or NETWORK"
+    )
+    webhook_retries_s: str = Field(
+        ",".join(f"{wait_s:g}" for wait_s in RETRIES_S),
+        description="seconds to wait before each attempt at a delivery, the first one's included",
+    )
+    webhook_timeout_s: float = Field(TIMEOUT_S, gt=0, le=60, description="seconds that an attempt may take in all")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
 
     @model_validator(mode="before")
@@ -118,6 +128,18 @@ class Settings(BaseSettings):
     def _are_networks(cls, proxies: str) -> str:
         networks_of(proxies)
         return proxies
+
+    @field_validator("webhook_private_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: str) -> str:
+        private_hosts_of(hosts)
+        return hosts
+
+    @field_validator("webhook_retries_s")
+    @classmethod
+    def _are_seconds(cls, waits: str) -> str:
+        schedule_of(waits)
+        return waits
 
     @classmethod
     def settings_customise_sources(

@@ -23,7 +23,7 @@ from qa_service.settings import Settings
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes in /proc")
 
-VERBS = ("worker", "api", "redis-server")
+VERBS = ("worker", "api", "webhooks", "redis-server")
 NUMBERS = itertools.count()
 
 
@@ -139,7 +139,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
-def test_it_runs_an_api_a_worker_and_a_redis_and_answers(served: Served) -> None:
+def test_it_runs_an_api_a_worker_a_webhooks_process_and_a_redis_and_answers(served: Served) -> None:
     assert set(children_of(served.pid)) == set(VERBS)
     assert served.answers()
 

@@ -24,6 +24,7 @@ from qa_service.api.routes.operation import healthz, readyz
 from qa_service.api.routes.replies import cancel_message, judge_message
 from qa_service.api.routes.sessions import bind_session, erase_session, open_session, read_session
 from qa_service.api.routes.users import erase_user, export_user
+from qa_service.api.routes.webhooks import WEBHOOK_ROUTES
 from qa_service.api.routes.ws import talk
 
 ROUTES: Sequence[HTTPRouteHandler] = (
@@ -42,6 +43,7 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     give_ticket,
     answer,
     explain,
+    *WEBHOOK_ROUTES,
     issue_token,
     public_keys,
     healthz,

@@ -13,6 +13,7 @@ from litestar.exceptions import InternalServerException
 
 from qa_service.domain.errors import InvalidInput
 from qa_service.domain.text import MAX_QUESTION_CHARS
+from qa_service.domain.webhook import WEBHOOK_EVENTS
 
 AnyRequest = Request[Any, Any, Any]
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -77,6 +78,32 @@ class GiveFeedback(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     value: Annotated[str, msgspec.Meta(pattern=r"^(up|down)$(?!\n)")]
     reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+_Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000, extra_json_schema={"format": "uri"})]
+_Events = Annotated[
+    tuple[Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["*", *WEBHOOK_EVENTS]})], ...],
+    msgspec.Meta(min_length=1, max_length=32),
+]
+_Description = Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=200)]
+
+
+class CreateWebhook(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Make a webhook: where to send, and which events; `*` stands for all that there are, and will be."""
+
+    url: _Url
+    events: _Events = ("*",)
+    description: _Description = ""
+    enabled: bool = True
+
+
+class ChangeWebhook(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Change some members of a webhook."""
+
+    url: _Url | msgspec.UnsetType = msgspec.UNSET
+    events: _Events | msgspec.UnsetType = msgspec.UNSET
+    description: _Description | msgspec.UnsetType = msgspec.UNSET
+    enabled: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 async def read_body(request: AnyRequest, shape: type[Body], *, when_empty: Body | None = None) -> Body:

@@ -12,6 +12,7 @@ from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
 from qa_service.conversation.streams import Streams
+from qa_service.webhooks.desk import WebhookDesk
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]  # a request or a WebSocket
 
@@ -33,6 +34,7 @@ class Rooms:
     desk: InquiryDesk
     erasure: Erasure
     streams: Streams
+    webhooks: WebhookDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,17 +29,17 @@ from litestar.openapi.spec import (
 import qa_service
 from qa_service.access.caller import Scope
 from qa_service.api.errors import PROBLEM
+from qa_service.api.openapi_bodies import body_schema
 from qa_service.api.openapi_parameters import Line, Whole, whole_number, written
 
 _PAGE = Path(__file__).parent / "assets" / "openapi.html"
-_KEYWORDS = {"maxLength": "max_length", "minLength": "min_length", "pattern": "pattern", "default": "default"}
 _REASONS = {
     400: "What came is no HTTP/1.1 request, or its body is not UTF-8 JSON",
     401: "No token came with the request, or one that is not accepted",
     403: "The token is good, and not for this",
-    404: "No such session or message, or it is not the caller's",
+    404: "No such session, message or webhook, or it is not the caller's",
     408: "The request came too slowly",
-    409: "The session belongs to another uid, or the message is no complete answer",
+    409: "Another uid's session, or no complete answer; or others change the webhook at the same time",
     410: "The cursor is older than the log",
     413: "The body is too large",
     414: "Path and query are too long",
@@ -57,7 +57,7 @@ _SUCCESSES = {
     "201": ("It is made; a question is answered already", ("Location", "Idempotent-Replayed")),
     "204": ("It is gone", ()),
     "202": (
-        "The answer is still to come; a placeholder stands for it",
+        "It is under way; a placeholder stands for an answer that is still to come",
         ("Location", "Retry-After", "Idempotent-Replayed"),
     ),
 }
@@ -67,9 +67,9 @@ CODES = {
     400: ("malformed-json", "malformed-text", "body-cut-short", "bad-request"),
     401: ("token-required", "invalid-token", "user-token-required"),
     403: ("insufficient-scope", "uid-mismatch", "tenant-mismatch"),
-    404: ("session-not-found", "message-not-found", "route-not-found"),
+    404: ("session-not-found", "message-not-found", "webhook-not-found", "delivery-not-found", "route-not-found"),
     408: ("request-timeout",),
-    409: ("uid-conflict", "not-an-answer"),
+    409: ("uid-conflict", "not-an-answer", "webhook-busy"),
     410: ("cursor-expired",),
     413: ("body-too-large",),
     414: ("uri-too-long",),
@@ -78,6 +78,7 @@ CODES = {
     422: (
         *("invalid-body", "invalid-parameter", "cursor-invalid", "invalid-idempotency-key", "idempotency-key-reused"),
         *("question-not-text", "question-empty", "question-too-long", "unknown-bot"),
+        *("webhook-url-invalid", "webhook-url-forbidden", "unknown-event", "too-many-webhooks", "webhook-disabled"),
     ),
     429: ("rate-limited", "too-many-pending", "too-many-pipelined", "too-many-connections"),
     431: ("headers-too-large",),
@@ -126,7 +127,7 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
     class Described(Operation):
         def __post_init__(self) -> None:
             if body:
-                media = OpenAPIMediaType(schema=_schema(body, example))
+                media = OpenAPIMediaType(schema=body_schema(body, example))
                 content = {"application/json": media, "application/vnd.api+json": media}
                 self.request_body = RequestBody(content=content, required=not may_lack_body, description=body.__doc__)
             self.parameters = [
@@ -151,24 +152,6 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
 
 def _requirement(caller: str, scope: Scope) -> dict[str, list[str]]:
     return {caller: [scope.value] if caller == CLIENT else []} if caller else {}
-
-
-def _schema(shape: type[msgspec.Struct], example: dict[str, Any] | None) -> Schema:
-    definition = msgspec.json.schema_components([shape])[1][shape.__name__]
-    properties: dict[str, Reference | Schema] = {
-        name: Schema(
-            type=OpenAPIType.STRING, **{_KEYWORDS[key]: value for key, value in member.items() if key in _KEYWORDS}
-        )
-        for name, member in definition["properties"].items()
-    }
-    return Schema(
-        type=OpenAPIType.OBJECT,
-        title=shape.__name__,
-        properties=properties,
-        required=definition.get("required", []),
-        additional_properties=False,
-        examples=[example] if example else None,
-    )
 
 
 def _success(status: str, leads_to: dict[str, dict[str, str]]) -> OpenAPIResponse:
@@ -263,6 +246,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="messages", description="Ask, and read what was said"),
             Tag(name="events", description="Follow a session as it goes on"),
             Tag(name="answers", description="One stateless question"),
+            Tag(name="webhooks", description="Signed events for your back end, and what became of their delivery"),
             Tag(name="access", description="Access tokens for clients, and the keys that verify them"),
             Tag(name="operation", description="Is it alive, is it ready"),
         ],

@@ -1,9 +1,10 @@
-"""serve, api, worker: the verbs that run until they are stopped."""
+"""serve, api, worker, webhooks: the verbs that run until they are stopped."""
 
 import asyncio
 import os
 import shlex
 import signal
+from collections.abc import Awaitable, Callable
 
 import click
 
@@ -12,6 +13,7 @@ from qa_service.access.opening import open_ring
 from qa_service.cli.group import run, settings_in_force, verbs
 from qa_service.logs import configure_logs
 from qa_service.main import access_sources, furnished, redis_address, run_worker, settings_of, versions_of
+from qa_service.main_webhooks import run_webhooks
 from qa_service.serve import Serving, serve
 
 _PARENT_LOOK_S = 0.5
@@ -21,7 +23,7 @@ _PARENT_LOOK_S = 0.5
 @click.option("--host", default=None, help="address to bind (QA_HOST)")
 @click.option("--port", type=int, default=None, help="port to bind, 0 for a free one (QA_PORT)")
 def serve_command(host: str | None, port: int | None) -> None:
-    """Run a private Redis (unless QA_REDIS_URL names one), an API process and a worker process."""
+    """Run a private Redis (unless QA_REDIS_URL names one), an API, a worker and a webhooks process."""
     settings = settings_in_force(host=host, port=port)
     configure_logs(settings.log_level, process="serve")
     for tenant in settings.tenants:
@@ -57,15 +59,25 @@ def worker_command(parent: int) -> None:
     settings = settings_in_force()
     configure_logs(settings.log_level, process="worker")
 
-    async def work() -> None:
-        stop = asyncio.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        watching = asyncio.create_task(_stop_with_parent(parent, stop))
-        await run_worker(settings, stop)
-        watching.cancel()
+    run(_until_stopped(parent, lambda stop: run_worker(settings, stop)))
 
-    run(work())
+
+@verbs.command("webhooks")
+@click.option("--parent", type=int, default=0, help="end when this process does")
+def webhooks_command(parent: int) -> None:
+    """Run one process that delivers webhooks, against QA_REDIS_URL."""
+    settings = settings_in_force()
+    configure_logs(settings.log_level, process="webhooks")
+    run(_until_stopped(parent, lambda stop: run_webhooks(settings, redis_address(settings), stop)))
+
+
+async def _until_stopped(parent: int, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    watching = asyncio.create_task(_stop_with_parent(parent, stop))
+    await work(stop)
+    watching.cancel()
 
 
 async def _stop_with_parent(parent: int, stop: asyncio.Event) -> None:

@@ -172,7 +172,7 @@ class Records(Protocol):
         ...
 
     async def erase_letters(self, uid: str) -> None:
-        """Remove what was given up of a user's questions."""
+        """Remove what was given up of a user's questions, and what webhooks keep of them."""
         ...
 
     async def forget(self, questions: Iterable[Asked]) -> None:

@@ -1,7 +1,8 @@
 """What is kept of a session or a user: shown, and removed. It knows no cache rule, and answers nothing.
 
-A session's keys, its job and its dead letters lie in one partition, as does the list of its user's sessions: one script
-removes them. The cached answers lie elsewhere: they are forgotten afterwards, and end by themselves.
+A session's keys, its job, its dead letters and its deliveries lie in one partition, as does the list of its user's
+sessions: one script removes them. The cached answers lie elsewhere: they are forgotten afterwards, and end by
+themselves.
 """
 
 import asyncio
@@ -73,9 +74,12 @@ class RedisErasure:
         return tuple(sorted((sid.decode() for sids in found for sid in sids), key=int))
 
     async def erase_letters(self, uid: str) -> None:
-        """Remove what was given up of a user's questions, also of sessions that have expired."""
-        letters = [self._keys.dead(partition) for partition in range(self._keys.partitions)]
-        calls = [Call(script=load("erase_letters"), keys=(key,), args=(uid,)) for key in letters]
+        """Remove a user's dead letters and deliveries, also those of sessions that have expired."""
+        keys, partitions = self._keys, range(self._keys.partitions)
+        calls = [Call(script=load("erase_letters"), keys=(keys.dead(one),), args=(uid,)) for one in partitions]
+        for one in partitions:
+            names = (keys.hooks(one), keys.hooked_user(one, uid))
+            calls.append(Call(script=load("hook_erase"), keys=names, args=()))
         await asyncio.gather(*map(self._batcher.run, calls))
 
     async def forget(self, questions: Iterable[Asked]) -> None:

@@ -77,6 +77,29 @@ class Keys:
         digest = blake2b(uid.encode(errors="surrogatepass"), digest_size=16).hexdigest()
         return f"{self.prefix}:{{p{partition}}}:{_part(self.tenant)}:user:{digest}"
 
+    def webhooks(self) -> str:
+        """Hash: endpoint id -> the endpoint, its secrets included."""
+        return f"{self.prefix}:{{{_part(self.tenant)}}}:webhooks"
+
+    def hooks(self, partition: int) -> str:
+        """Hash: endpoint id -> the events that it wants. It shares the sessions' slot: who appends an event looks here.
+
+        Deliveries lie beside it, under names that begin with this one (`lua/hooks.lua`).
+        """
+        return f"{self.prefix}:{{p{partition}}}:{_part(self.tenant)}:hooks"
+
+    def outbox(self, partition: int) -> str:
+        """Stream: events that some endpoint wants, until they have become deliveries."""
+        return f"{self.prefix}:{{p{partition}}}:{_part(self.tenant)}:outbox"
+
+    def hooked(self, sid: str) -> str:
+        """Set: the deliveries of a session, so that they are erased with it."""
+        return self._own(sid, "hooked")
+
+    def hooked_user(self, partition: int, uid: str) -> str:
+        """Set: the deliveries of a uid in this partition, those of expired sessions included."""
+        return f"{self.user(partition, uid)}:hooked"
+
     def reply(self, job_id: str) -> str:
         """Text: the answer to a stateless question, for a few seconds."""
         return self._own(job_id, "reply")

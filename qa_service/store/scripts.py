@@ -14,8 +14,7 @@ from qa_service.store.connection import translated
 
 Reply: TypeAlias = Any  # numbers, bytes, None, and lists of these
 
-_PRELUDE = "session.lua"
-_NEEDS_PRELUDE = f"-- needs {_PRELUDE}"
+_NEEDS = "-- needs "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +36,12 @@ class Call:
 
 @cache
 def load(name: str) -> Script:
-    """The script `lua/<name>.lua`, with what sessions share in front of it where its first line asks for that."""
+    """The script `lua/<name>.lua`, with the files in front of it that its first line asks for."""
     folder = resources.files(__package__) / "lua"
     source = (folder / f"{name}.lua").read_text(encoding="utf-8")
-    if source.startswith(_NEEDS_PRELUDE):
-        source = (folder / _PRELUDE).read_text(encoding="utf-8") + source
+    first, _, _ = source.partition("\n")
+    for needed in reversed(first.removeprefix(_NEEDS).split() if first.startswith(_NEEDS) else []):
+        source = (folder / needed).read_text(encoding="utf-8") + source
     return Script(source=source, sha=hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 

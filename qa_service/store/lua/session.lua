@@ -33,6 +33,20 @@ local function slide(ttl_s)
   if user then enlist(user, ttl_s) end
 end
 
+-- What webhooks wait for goes into the outbox in the same step, with the endpoints that want it; only where to find it,
+-- so that nothing is left of it when the session is erased.
+local function tell_hooks(seq, event, name, id)
+  local folder, sid = string.match(SESSION, '^(.*:)session:([^:]*)$')
+  local wishes, wanted_by = redis.call('HGETALL', folder .. 'hooks'), {}
+  for i = 1, #wishes, 2 do
+    if string.find(wishes[i + 1], ' ' .. event .. ' ', 1, true) then wanted_by[#wanted_by + 1] = wishes[i] end
+  end
+  if #wanted_by == 0 then return end
+  local mid = (name == 'm' or name == 'about') and id or ''
+  local by = table.concat(wanted_by, ' ')
+  redis.call('XADD', folder .. 'outbox', '*', 'sid', sid, 'seq', seq, 'e', event, 'm', mid, 'by', by)
+end
+
 -- The one place where a durable event comes into being. `seq` is the session's next number; the fields of the event
 -- follow, its time (Unix milliseconds) last. The caller writes `seq` back to the session.
 -- `m` is the message that a reader is given for the event; `about` names one that it is given elsewhere.
@@ -41,6 +55,7 @@ local function append(seq, event, ...)
   fields[#fields + 1] = 't'
   fields[#fields + 1] = time[1] .. string.format('%03d', math.floor(tonumber(time[2]) / 1000))
   redis.call('XADD', LOG, seq .. '-0', unpack(fields))
+  tell_hooks(seq, event, ...)
 end
 
 local function fields_of(event)
