@@ -8,6 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from qa_service.api.allow import tell_methods
+from qa_service.api.answer_forms import AnswerForms
 from qa_service.api.bodies import MAX_BODY_BYTES
 from qa_service.api.errors import EXCEPTION_HANDLERS
 from qa_service.api.hosts import LocalHosts
@@ -16,6 +17,7 @@ from qa_service.api.openapi import openapi_config
 from qa_service.api.rate_limits import RateLimits
 from qa_service.api.request_id import RequestIds
 from qa_service.api.routes.answers import answer
+from qa_service.api.routes.compat import ask_in_xml
 from qa_service.api.routes.explain import explain
 from qa_service.api.routes.messages import ask, pull, read_message
 from qa_service.api.routes.oauth import issue_token, public_keys
@@ -35,6 +37,7 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     read_message,
     answer,
     explain,
+    ask_in_xml,
     issue_token,
     public_keys,
     healthz,
@@ -47,7 +50,7 @@ class Application:
 
     def __init__(self, app: Litestar) -> None:
         self._app = app
-        self._asgi = RequestIds(LocalHosts(RateLimits(app, self._house), self._only_local))
+        self._asgi = RequestIds(AnswerForms(LocalHosts(RateLimits(app, self._house), self._only_local)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""

@@ -1,6 +1,7 @@
 """One table from the error tree to HTTP, and the bodies that errors are sent in. It knows no route.
 
 A body is JSON:API's, or, where Accept names application/problem+json, that of RFC 9457 with the same members.
+`answer_forms.py` makes XML of them.
 """
 
 import math
@@ -40,6 +41,9 @@ _STATUS: dict[type[QaError], int] = {
 _STATUS_BY_CODE = {
     "malformed-json": 400,
     "malformed-text": 400,
+    "malformed-xml": 400,
+    "forbidden-xml": 400,
+    "charset-mismatch": 400,
     "body-cut-short": 400,
     "body-too-large": 413,
     "unsupported-media-type": 415,
@@ -186,5 +190,4 @@ def _response(
     request: Request[Any, Any, Any], refusal: Refusal, *, headers: dict[str, str] | None = None
 ) -> Response[bytes]:
     told = refusal.told(request_id_of(request.scope), accept=accept_of(request.scope))
-    varied = {**(headers or {}), "Vary": "Accept"}
-    return Response(told.body, status_code=refusal.status, media_type=told.media_type, headers=varied)
+    return Response(told.body, status_code=refusal.status, media_type=told.media_type, headers=headers or {})
