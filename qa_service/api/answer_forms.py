@@ -29,10 +29,11 @@ _ABOUT_THE_BODY = {b"content-type", b"content-length", b"vary"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
-    """A body in its form."""
+    """A body in its form; `status` is 0 where it stays what it was."""
 
     body: bytes
     content_type: str
+    status: int = 0
 
 
 def shaped(body: bytes, media_type: str, wish: Wish, *, path: str = "", charset: str = "") -> Shaped:
@@ -72,7 +73,7 @@ class AnswerForms:
             await self._app(scope, receive, _varied(send))
             return
 
-        def shape(body: bytes, media_type: str) -> Shaped:
+        def shape(body: bytes, media_type: str, _status: int) -> Shaped:
             return shaped(body, media_type, wish, path=path, charset=str(scope.get(BODY_CHARSET, "")))
 
         applied = [(b"preference-applied", zone_applied(wish.zone))] if wish.zone else []
@@ -83,7 +84,7 @@ class _Shaping:
     """Holds a JSON answer back until it is whole, and sends it in its form; whatever else passes."""
 
     def __init__(
-        self, send: Send, shape: Callable[[bytes, str], Shaped], headers: Iterable[tuple[bytes, bytes]] = ()
+        self, send: Send, shape: Callable[[bytes, str, int], Shaped], headers: Iterable[tuple[bytes, bytes]] = ()
     ) -> None:
         self._send = send
         self._shape = shape
@@ -105,13 +106,14 @@ class _Shaping:
 
     async def _send_shaped(self, start: HTTPResponseStartEvent) -> None:
         self._start = None
-        formed = self._shape(b"".join(self._body), self._media_type)
+        formed = self._shape(b"".join(self._body), self._media_type, start["status"])
         others = [(name, value) for name, value in start["headers"] if name.lower() not in _ABOUT_THE_BODY]
         about = [
             (b"content-type", formed.content_type.encode()),
             (b"content-length", str(len(formed.body)).encode()),
         ]
         start["headers"] = [*others, *about, *self._headers]
+        start["status"] = formed.status or start["status"]
         await self._send(start)
         await self._send({"type": "http.response.body", "body": formed.body, "more_body": False})
 
@@ -136,8 +138,10 @@ def _json_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return ""
 
 
-def _as_openai_has_it(body: bytes, _media_type: str) -> Shaped:
-    return Shaped(body=openai_error(body), content_type="application/json")
+def _as_openai_has_it(body: bytes, _media_type: str, status: int) -> Shaped:
+    told = openai_error(body) if status >= 400 else body
+    # Whatever is wrong with a request is 400 there.
+    return Shaped(body=told, content_type="application/json", status=400 if status == 422 else status)
 
 
 def _as_xml(document: Any, root: str, media_type: str, charset: str) -> Shaped:  # noqa: ANN401  # any JSON value

@@ -21,6 +21,7 @@ from qa_service.api.routes.compat import ask_in_xml
 from qa_service.api.routes.explain import explain
 from qa_service.api.routes.messages import ask, pull, read_message
 from qa_service.api.routes.oauth import issue_token, public_keys
+from qa_service.api.routes.openai import complete_chat, list_models, read_model
 from qa_service.api.routes.operation import healthz, readyz
 from qa_service.api.routes.sessions import bind_session, erase_session, open_session, read_session
 from qa_service.api.routes.users import erase_user, export_user
@@ -38,6 +39,9 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     answer,
     explain,
     ask_in_xml,
+    complete_chat,
+    list_models,
+    read_model,
     issue_token,
     public_keys,
     healthz,

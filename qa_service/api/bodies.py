@@ -6,14 +6,14 @@ value of JSON and XML.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.exceptions import InternalServerException
 
-from qa_service.api.body_text import read_text
+from qa_service.api.body_text import BOTH, Form, read_text
 from qa_service.api.charsets import BODY_CHARSET
 from qa_service.api.member_names import snake
 from qa_service.domain.errors import InvalidInput
@@ -90,9 +90,9 @@ class XmlQuestion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 async def read_body(
-    request: AnyRequest, shape: type[Body], *, when_empty: Body | None = None, only_xml: bool = False
+    request: AnyRequest, shape: type[Body], *, when_empty: Body | None = None, forms: Sequence[Form] = BOTH
 ) -> Body:
-    """Read a body of one shape, in JSON or XML; no body at all gives `when_empty`, where there is one.
+    """Read a body of one shape, in one of the forms; no body at all gives `when_empty`, where there is one.
 
     Members may be named in snake_case or camelCase.
 
@@ -103,13 +103,13 @@ async def read_body(
     raw = await raw_body(request)
     if when_empty is not None and not raw:
         return when_empty
-    told = read_text(raw, request.headers.get("content-type", ""), only_xml=only_xml)
+    told = read_text(raw, request.headers.get("content-type", ""), forms=forms)
     request.scope[BODY_CHARSET] = told.charset  # type: ignore[literal-required]  # ASGI allows further keys
     members, sent_as = _known(_attributes(told.value), shape)
     try:
         return msgspec.convert(members, shape, strict=not told.is_loose)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error), sent_as) from None
+        raise refusal_of_shape(str(error), sent_as) from None
 
 
 async def raw_body(request: AnyRequest) -> bytes:
@@ -173,7 +173,8 @@ def _unknown_member(name: str, shape: type[msgspec.Struct]) -> InvalidInput:
     return InvalidInput(detail, code="invalid-body", pointer=pointer)
 
 
-def _refusal(message: str, sent_as: Mapping[str, str]) -> InvalidInput:
+def refusal_of_shape(message: str, sent_as: Mapping[str, str]) -> InvalidInput:
+    """Give the refusal that msgspec words; `sent_as` says under which other names members came."""
     detail, _, path = message.partition(" - at `$.")
     missing = re.search(r"missing required field `(\w+)`", message)
     first, *others = path.rstrip("`").split(".") if path else [""]

@@ -4,8 +4,9 @@ It knows no shape: which members a body has, its reader says.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,6 +14,14 @@ from qa_service.api.charsets import EXPECTED, text_of
 from qa_service.api.xml_form import from_xml
 from qa_service.domain.errors import InvalidInput
 
+Form = Literal["json", "xml"]
+JSON: Form = "json"
+XML: Form = "xml"
+BOTH: Sequence[Form] = (JSON, XML)
+_EXPECTED: Mapping[Form, str] = {
+    JSON: "application/json (or application/vnd.api+json)",
+    XML: "application/xml (or text/xml)",
+}
 _JSON_TYPES = {"application/json", "application/vnd.api+json"}
 _XML_TYPES = {"application/xml", "text/xml"}
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.-]+)", re.IGNORECASE)
@@ -30,8 +39,8 @@ class Told:
     is_loose: bool
 
 
-def read_text(raw: bytes, content_type: str, *, only_xml: bool = False) -> Told:
-    """Read a body of this Content-Type.
+def read_text(raw: bytes, content_type: str, *, forms: Sequence[Form] = BOTH) -> Told:
+    """Read a body of this Content-Type, in one of the forms.
 
     Raises:
         InvalidInput: a type or charset that is not known here (unsupported-media-type), or a body that is not of it
@@ -41,15 +50,13 @@ def read_text(raw: bytes, content_type: str, *, only_xml: bool = False) -> Told:
     named = _CHARSET.search(parameters)
     label = named.group(1) if named else ""
     media_type = media_type.strip().lower()
-    if media_type in _XML_TYPES:
+    if media_type in _XML_TYPES and XML in forms:
         text, charset = text_of(raw, label=label, declares=True, malformed="malformed-xml")
         return Told(value=from_xml(text), charset=charset, is_loose=True)
-    if media_type in _JSON_TYPES and not only_xml:
+    if media_type in _JSON_TYPES and JSON in forms:
         text, charset = text_of(raw, label=label, malformed="malformed-json")
         return Told(value=_from_json(text), charset=charset, is_loose=False)
-    expected = "application/xml (or text/xml)"
-    if not only_xml:
-        expected = f"application/json (or application/vnd.api+json), or {expected}"
+    expected = " or as ".join(_EXPECTED[form] for form in forms)
     raise InvalidInput(
         f"a body is sent as {expected}, in {EXPECTED}",
         code="unsupported-media-type",

@@ -31,6 +31,11 @@ def openai_error(body: bytes) -> bytes:
         "message": error["detail"],
         "type": _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error"),
         "param": _PLACE.sub(r"[\1]", pointer.removeprefix("/").replace("/", ".")) or None,
-        "code": _CODES.get(error["code"], error["code"].replace("-", "_")),
+        "code": openai_code(error["code"]),
     }
     return msgspec.json.encode({"error": told})
+
+
+def openai_code(code: str) -> str:
+    """Give the word that OpenAI has for one of our codes, else ours with underscores."""
+    return _CODES.get(code, code.replace("-", "_"))

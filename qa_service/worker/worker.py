@@ -13,10 +13,11 @@ import structlog
 
 from qa_service.answering.ask import Ask
 from qa_service.answering.follow_up import names_a_choice
+from qa_service.answering.replay import replayed
 from qa_service.domain.answer import Answer
 from qa_service.domain.context import leans_on_context
 from qa_service.domain.errors import StoreUnavailable
-from qa_service.domain.question import Question
+from qa_service.domain.question import Question, Turn
 from qa_service.store.jobs import Job, JobQueue
 from qa_service.store.keys import is_for_version
 from qa_service.store.sessions import RedisSessions
@@ -144,11 +145,15 @@ class Worker:
         # worker has: kept under the asker's key, an old answer would outlive its index.
         cacheable = not picks and is_for_version(job.cache_key, ask.version)
         cache_key = job.cache_key if cacheable else ""
-        sessions = self._sessions.of(job.tenant)
-        history = await sessions.history(job.sid, job.question_message_id) if job.kind == "turn" and leans else ()
+        history = await self._history(ask, job) if leans else ()
         return Question(
             text=job.text, locale=job.locale, history=history, normalised=job.normalised, cache_key=cache_key
         )
+
+    async def _history(self, ask: Ask, job: Job) -> tuple[Turn, ...]:
+        if job.kind != "turn":
+            return await replayed(ask, job.history, locale=job.locale)
+        return await self._sessions.of(job.tenant).history(job.sid, job.question_message_id)
 
     async def _finish(self, answered: Sequence[tuple[Job, Answer]]) -> None:
         await self._jobs.finish_many(answered)

@@ -12,6 +12,7 @@ from litestar import Request, Response, post
 
 from qa_service.api.answer_forms import COMPAT
 from qa_service.api.bodies import OpenSession, XmlQuestion, idempotency_key, read_body, wait_s
+from qa_service.api.body_text import XML
 from qa_service.api.caller import caller_of, proof_of, rooms_of, rooms_to_open_in, uid_to_open_for
 from qa_service.api.envelope import PREFIX, message_resource, source_resources
 from qa_service.api.house import Rooms
@@ -53,7 +54,7 @@ async def ask_in_xml(request: Request[Any, Any, Any]) -> Response[bytes]:
     the same message in its present state, which is also how to ask again for an answer that was not ready.
     """
     caller_of(request)  # a token that is not accepted is refused before anything is read
-    body = await read_body(request, XmlQuestion, only_xml=True)
+    body = await read_body(request, XmlQuestion, forms=(XML,))
     check_question(body.text)  # before a session is opened for it
     key = idempotency_key(request, body.lid)
     entered = await _enter(request, body)
