@@ -14,6 +14,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 
 from qa_service.api.charsets import BODY_CHARSET, UTF8
+from qa_service.api.errors import PROBLEM, Told
 from qa_service.api.member_names import rewritten
 from qa_service.api.openai_errors import openai_error
 from qa_service.api.wish import PLAIN, VARY, Wish, wish_of, zone_applied
@@ -22,35 +23,38 @@ from qa_service.api.xml_form import to_xml
 COMPAT = "/compat/xml"
 OPENAI = "/v1/"
 _OWN_SHAPES = ("/oauth/", "/.well-known/", "/schema")
-_PROBLEM = "application/problem+json"
-_JSON = ("application/json", _PROBLEM)
+_JSON = ("application/json", PROBLEM)
 _ABOUT_THE_BODY = {b"content-type", b"content-length", b"vary"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
-    """A body in its form; `status` is 0 where it stays what it was."""
+    """A body in its form."""
 
+    status: int
     body: bytes
     content_type: str
-    status: int = 0
 
 
-def shaped(body: bytes, media_type: str, wish: Wish, *, path: str = "", charset: str = "") -> Shaped:
-    """Give a JSON document in the form that a caller of `path` wishes; `charset` is its own body's."""
-    document = msgspec.json.decode(body)
+def shaped(told: Told, wish: Wish, *, path: str = "", charset: str = "") -> Shaped:
+    """Give what is told in JSON in the form that a caller of `path` wishes; `charset` is its own body's."""
+    if path.startswith(OPENAI):
+        return _as_openai_has_it(told)
+    media_type, document = told.media_type, msgspec.json.decode(told.body)
     if wish.camel or wish.zone:
         document = rewritten(document, camels=wish.camel, zone=wish.zone)
-    if path.startswith(COMPAT) and media_type != _PROBLEM:
+    if media_type != PROBLEM and path.startswith(COMPAT):
         root = "error" if "errors" in document else "answer"
         flat = _flat(document["errors"][0]) if root == "error" else document
-        return _as_xml(flat, root, wish.xml or "application/xml", wish.charset or charset or UTF8)
-    if wish.xml and media_type != _PROBLEM:
-        return _as_xml(document, "document", wish.xml, wish.charset or UTF8)
-    if not wish.charset or wish.charset == UTF8:
-        return Shaped(body=msgspec.json.encode(document), content_type=media_type)
-    text = msgspec.json.encode(document).decode()
-    return Shaped(body=_escaped(text, wish.charset), content_type=f"{media_type}; charset={wish.charset}")
+        xml, xml_charset = wish.xml or "application/xml", wish.charset or charset or UTF8
+        return _shaped(told, to_xml(flat, root=root, charset=xml_charset), xml, xml_charset)
+    if media_type != PROBLEM and wish.xml:
+        xml_charset = wish.charset or UTF8
+        return _shaped(told, to_xml(document, root="document", charset=xml_charset), wish.xml, xml_charset)
+    text = msgspec.json.encode(document)
+    if wish.charset in {"", UTF8}:
+        return Shaped(status=told.status, body=text, content_type=media_type)
+    return _shaped(told, _escaped(text.decode(), wish.charset), media_type, wish.charset)
 
 
 class AnswerForms:
@@ -65,16 +69,13 @@ class AnswerForms:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        if path.startswith(OPENAI):
-            await self._app(scope, receive, _Shaping(send, _as_openai_has_it).send)
-            return
-        wish = wish_of(scope["headers"])
-        if wish is PLAIN and not path.startswith(COMPAT):
+        wish = PLAIN if path.startswith(OPENAI) else wish_of(scope["headers"])
+        if wish is PLAIN and not path.startswith((COMPAT, OPENAI)):
             await self._app(scope, receive, _varied(send))
             return
 
-        def shape(body: bytes, media_type: str, _status: int) -> Shaped:
-            return shaped(body, media_type, wish, path=path, charset=str(scope.get(BODY_CHARSET, "")))
+        def shape(told: Told) -> Shaped:
+            return shaped(told, wish, path=path, charset=str(scope.get(BODY_CHARSET, "")))
 
         applied = [(b"preference-applied", zone_applied(wish.zone))] if wish.zone else []
         await self._app(scope, receive, _Shaping(send, shape, [(b"vary", VARY), *applied]).send)
@@ -84,7 +85,7 @@ class _Shaping:
     """Holds a JSON answer back until it is whole, and sends it in its form; whatever else passes."""
 
     def __init__(
-        self, send: Send, shape: Callable[[bytes, str, int], Shaped], headers: Iterable[tuple[bytes, bytes]] = ()
+        self, send: Send, shape: Callable[[Told], Shaped], headers: Iterable[tuple[bytes, bytes]] = ()
     ) -> None:
         self._send = send
         self._shape = shape
@@ -106,14 +107,15 @@ class _Shaping:
 
     async def _send_shaped(self, start: HTTPResponseStartEvent) -> None:
         self._start = None
-        formed = self._shape(b"".join(self._body), self._media_type, start["status"])
+        told = Told(status=start["status"], body=b"".join(self._body), media_type=self._media_type)
+        formed = self._shape(told)
         others = [(name, value) for name, value in start["headers"] if name.lower() not in _ABOUT_THE_BODY]
         about = [
             (b"content-type", formed.content_type.encode()),
             (b"content-length", str(len(formed.body)).encode()),
         ]
         start["headers"] = [*others, *about, *self._headers]
-        start["status"] = formed.status or start["status"]
+        start["status"] = formed.status
         await self._send(start)
         await self._send({"type": "http.response.body", "body": formed.body, "more_body": False})
 
@@ -138,15 +140,14 @@ def _json_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return ""
 
 
-def _as_openai_has_it(body: bytes, _media_type: str, status: int) -> Shaped:
-    told = openai_error(body) if status >= 400 else body
-    # Whatever is wrong with a request is 400 there.
-    return Shaped(body=told, content_type="application/json", status=400 if status == 422 else status)
+def _shaped(told: Told, body: bytes, media_type: str, charset: str) -> Shaped:
+    return Shaped(status=told.status, body=body, content_type=f"{media_type}; charset={charset}")
 
 
-def _as_xml(document: Any, root: str, media_type: str, charset: str) -> Shaped:  # noqa: ANN401  # any JSON value
-    body = to_xml(document, root=root, charset=charset)
-    return Shaped(body=body, content_type=f"{media_type}; charset={charset}")
+def _as_openai_has_it(told: Told) -> Shaped:
+    body = openai_error(told.body) if told.status >= 400 else told.body
+    status = 400 if told.status == 422 else told.status  # whatever is wrong with a request is 400 there
+    return Shaped(status=status, body=body, content_type="application/json")
 
 
 def _flat(error: dict[str, Any]) -> dict[str, Any]:

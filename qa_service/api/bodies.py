@@ -103,11 +103,11 @@ async def read_body(
     raw = await raw_body(request)
     if when_empty is not None and not raw:
         return when_empty
-    told = read_text(raw, request.headers.get("content-type", ""), forms=forms)
-    request.scope[BODY_CHARSET] = told.charset  # type: ignore[literal-required]  # ASGI allows further keys
-    members, sent_as = _known(_attributes(told.value), shape)
+    heard = read_text(raw, request.headers.get("content-type", ""), forms=forms)
+    request.scope[BODY_CHARSET] = heard.charset  # type: ignore[literal-required]  # ASGI allows further keys
+    members, sent_as = _known(_attributes(heard.value), shape)
     try:
-        return msgspec.convert(members, shape, strict=not told.is_loose)
+        return msgspec.convert(members, shape, strict=not heard.is_loose)
     except msgspec.ValidationError as error:
         raise refusal_of_shape(str(error), sent_as) from None
 
@@ -152,7 +152,7 @@ def _attributes(decoded: object) -> dict[str, Any]:
 def _known(members: dict[str, Any], shape: type[msgspec.Struct]) -> tuple[dict[str, Any], dict[str, str]]:
     """Give the members by their names of ours, and under which other names some were sent."""
     known = shape.__struct_fields__
-    if all(name in known for name in members):
+    if not members.keys() - known:
         return members, {}
     named: dict[str, Any] = {}
     sent_as: dict[str, str] = {}

@@ -31,7 +31,7 @@ _LONE_SURROGATE = re.compile(  # as a JSON escape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Heard:
     """What a body says; in XML a number may come as a text (`is_loose`)."""
 
     value: Any
@@ -39,7 +39,7 @@ class Told:
     is_loose: bool
 
 
-def read_text(raw: bytes, content_type: str, *, forms: Sequence[Form] = BOTH) -> Told:
+def read_text(raw: bytes, content_type: str, *, forms: Sequence[Form] = BOTH) -> Heard:
     """Read a body of this Content-Type, in one of the forms.
 
     Raises:
@@ -47,15 +47,15 @@ def read_text(raw: bytes, content_type: str, *, forms: Sequence[Form] = BOTH) ->
             (malformed-json, malformed-text, malformed-xml, forbidden-xml, charset-mismatch).
     """
     media_type, _, parameters = content_type.partition(";")
-    named = _CHARSET.search(parameters)
+    named = _CHARSET.search(parameters) if parameters else None
     label = named.group(1) if named else ""
     media_type = media_type.strip().lower()
     if media_type in _XML_TYPES and XML in forms:
         text, charset = text_of(raw, label=label, declares=True, malformed="malformed-xml")
-        return Told(value=from_xml(text), charset=charset, is_loose=True)
+        return Heard(value=from_xml(text), charset=charset, is_loose=True)
     if media_type in _JSON_TYPES and JSON in forms:
         text, charset = text_of(raw, label=label, malformed="malformed-json")
-        return Told(value=_from_json(text), charset=charset, is_loose=False)
+        return Heard(value=_from_json(text), charset=charset, is_loose=False)
     expected = " or as ".join(_EXPECTED[form] for form in forms)
     raise InvalidInput(
         f"a body is sent as {expected}, in {EXPECTED}",

@@ -42,7 +42,7 @@ def text_of(raw: bytes, *, label: str = "", declares: bool = False, malformed: s
     told = [("Content-Type", label)] if label else []
     if declares:
         told += _told_within(raw)
-    charset = _agreed(told)
+    charset = _agreed(told) if told else UTF8
     try:
         text = raw.decode(UTF8 if charset == UTF8 else GB18030)
     except UnicodeDecodeError as error:
@@ -74,7 +74,7 @@ def _agreed(told: Iterable[tuple[str, str]]) -> str:
             raise InvalidInput(detail, code="charset-mismatch")
         if not agreed:
             agreed, by = charset, place
-    return agreed or UTF8
+    return agreed
 
 
 def _unknown(label: str, place: str) -> InvalidInput:

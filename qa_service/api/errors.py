@@ -122,8 +122,9 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """An error's body, ready to be sent."""
+    """What is told in JSON, before `answer_forms.py` gives it another form."""
 
+    status: int
     body: bytes
     media_type: str
 
@@ -142,7 +143,8 @@ class Refusal:
     def told(self, request_id: str, *, accept: bytes = b"") -> Told:
         """Write it for who sends this Accept."""
         if wants_problem(accept):
-            return Told(body=msgspec.json.encode(self._problem(request_id)), media_type=PROBLEM)
+            body = msgspec.json.encode(self._problem(request_id))
+            return Told(status=self.status, body=body, media_type=PROBLEM)
         members: dict[str, Any] = {
             "status": str(self.status),
             "code": self.code,
@@ -151,7 +153,8 @@ class Refusal:
             **self._source(),
             "meta": {"request_id": request_id},
         }
-        return Told(body=msgspec.json.encode({"errors": [members]}), media_type=_MEDIA_TYPE)
+        body = msgspec.json.encode({"errors": [members]})
+        return Told(status=self.status, body=body, media_type=_MEDIA_TYPE)
 
     def _problem(self, request_id: str) -> dict[str, Any]:
         return {

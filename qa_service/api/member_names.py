@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 _HUMP = re.compile(r"(?<!^)[A-Z]")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z")
+_OF_DATA = {"terms", "checks"}  # objects whose members are named by data
 _TIMES_END = ("_at", "timestamp")
 
 
@@ -32,7 +33,9 @@ def rewritten(value: Any, *, camels: bool, zone: ZoneInfo | None, name: str = ""
     match value:
         case dict():
             return {
-                camel(key) if camels else key: rewritten(one, camels=camels, zone=zone, name=key)
+                camel(key) if camels and name not in _OF_DATA else key: rewritten(
+                    one, camels=camels, zone=zone, name=key
+                )
                 for key, one in value.items()
             }
         case list():

@@ -76,9 +76,9 @@ async def read_chat(request: AnyRequest) -> ChatRequest:
     Raises:
         InvalidInput: it is no JSON, or not of this shape.
     """
-    told = read_text(await raw_body(request), request.headers.get("content-type", ""), forms=(JSON,))
+    heard = read_text(await raw_body(request), request.headers.get("content-type", ""), forms=(JSON,))
     try:
-        return msgspec.convert(told.value, ChatRequest)
+        return msgspec.convert(heard.value, ChatRequest)
     except msgspec.ValidationError as error:
         raise refusal_of_shape(str(error), {}) from None
 

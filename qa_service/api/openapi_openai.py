@@ -17,7 +17,6 @@ from qa_service.api.openai_errors import openai_code
 from qa_service.api.openapi import CLIENT, CODES, error_response
 
 _ERRORS = (400, 401, 403, 408, 414, 421, 429, 431, 503)
-_UNREAD = {400, 408, 413, 414, 429, 431}  # may be refused before anybody knows what it is for, in the API's own shape
 
 
 def _object(required: tuple[str, ...], **members: Schema) -> Schema:
@@ -81,14 +80,11 @@ def _response(description: str, schema: Schema, *, streams: bool = False) -> Ope
 
 def _refusal(status: int) -> OpenAPIResponse:
     described = error_response(status)
-    assert described.content is not None
     told = (*CODES[status], *CODES[422]) if status == 400 else CODES[status]
     codes = dict.fromkeys(openai_code(code) for code in told)
     error = _object(("message", "type", "code"), message=_text(), type=_text(), code=_text(*codes))
     own = _object(("error",), error=error)
-    unread = described.content["application/json"].schema
-    schema = Schema(any_of=[own, unread]) if status in _UNREAD and unread else own
-    described.content = {"application/json": OpenAPIMediaType(schema=schema)}
+    described.content = {"application/json": OpenAPIMediaType(schema=own)}
     return described
 
 

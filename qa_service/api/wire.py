@@ -252,14 +252,15 @@ class WireProtocol(HttpToolsProtocol):
         headers = self.headers or []
         request_id = self._request_id()
         told = refusal.told(request_id, accept=b",".join(value for name, value in headers if name == b"accept"))
-        sent = shaped(told.body, told.media_type, wish_of(headers))
+        path = getattr(self, "url", b"").decode("latin-1")  # uvicorn sets none before a message begins
+        sent = shaped(told, wish_of(headers), path=path)
         retry = f"retry-after: {refusal.retry_after_s}\r\n" if refusal.retry_after_s else ""
         head = (
             f"content-type: {sent.content_type}\r\ncontent-length: {len(sent.body)}\r\n{retry}"
             f"vary: {VARY.decode()}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
         )
         log.info("refused unread", request_id=request_id, status=refusal.status, code=refusal.code)
-        self.transport.write(STATUS_LINE[refusal.status] + head.encode() + sent.body)
+        self.transport.write(STATUS_LINE[sent.status] + head.encode() + sent.body)
         self._linger()
 
     def _request_id(self) -> str:

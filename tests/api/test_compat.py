@@ -173,6 +173,13 @@ def test_whatever_is_no_xml_is_told_so_in_xml(client: httpx.Client) -> None:
     assert problem.json()["code"] == "unsupported-media-type"
 
 
+def test_what_is_refused_unread_is_told_in_xml_too(client: httpx.Client) -> None:
+    response = client.post(PATH, content=b"", headers={f"X-{number}": "" for number in range(101)})
+    assert (response.status_code, told(response)["code"]) == (431, "headers-too-large")
+    huge = client.post(PATH, content=b"<ask>" + b" " * 700_000, headers=XML)
+    assert (huge.status_code, told(huge)["code"]) == (413, "body-too-large")
+
+
 def test_camels_zones_and_charsets_hold_here_too(client: httpx.Client) -> None:
     response = ask(
         client,

@@ -232,6 +232,11 @@ def test_a_body_that_is_none_is_refused_in_the_same_shape(
     assert response.headers["content-type"] == "application/json"
 
 
+def test_what_is_refused_unread_is_refused_in_the_same_shape(gateway: httpx.Client) -> None:
+    response = gateway.get("/v1/models", headers={f"X-{number}": "" for number in range(101)})
+    assert (response.status_code, response.json()["error"]["code"]) == (431, "headers_too_large")
+
+
 def test_other_paths_below_v1_are_refused_in_the_same_shape(gateway: httpx.Client) -> None:
     unknown = gateway.post("/v1/embeddings", json={})
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_url")

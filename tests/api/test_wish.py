@@ -85,15 +85,23 @@ def test_a_header_without_end_wishes_nothing() -> None:
     assert wish_of([(b"accept", b"application/xml," + b"a" * 2000)]) is PLAIN
 
 
-@given(st.from_regex(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*", fullmatch=True))
+@given(st.lists(st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True), min_size=1, max_size=5).map("_".join))
 def test_a_name_comes_back_from_its_other_spelling(name: str) -> None:
     assert snake(camel(name)) == name
 
 
 def test_names_change_and_values_do_not() -> None:
-    value = {"device_id": "device_id", "a": [{"last_message_id": None}], "index:my_shop": 1, "_x": 2, "A_b": 3}
+    value = {
+        "device_id": "device_id",
+        "terms": {"new_arrival": 1},
+        "a": [{"last_message_id": None}],
+        "index:my_shop": 1,
+        "_x": 2,
+        "A_b": 3,
+    }
     assert rewritten(value, camels=True, zone=None) == {
-        "deviceId": "device_id", "a": [{"lastMessageId": None}], "index:my_shop": 1, "_x": 2, "A_b": 3
+        "deviceId": "device_id", "terms": {"new_arrival": 1},
+        "a": [{"lastMessageId": None}], "index:my_shop": 1, "_x": 2, "A_b": 3
     }  # fmt: skip
 
 
