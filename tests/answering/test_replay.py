@@ -9,7 +9,7 @@ from answering.small_base import open_small
 from qa_service.answering.ask import Ask, Outcome
 from qa_service.answering.decide import Policy
 from qa_service.answering.no_cache import NoCache
-from qa_service.answering.replay import replayed
+from qa_service.answering.replay import remembered
 from qa_service.domain.question import Question, Turn
 from qa_service.generation.extractive import ExtractiveGenerator
 from qa_service.retrieval.snapshot import Snapshot
@@ -36,7 +36,8 @@ class Replay:
 
     async def of(self, *said: str | Turn) -> tuple[Turn, ...]:
         turns = [one if isinstance(one, Turn) else Turn(question=one) for one in said]
-        return await replayed(self.ask, turns, locale="zh-CN")
+        [question] = await remembered(self.ask, [Question(text="那呢", history=tuple(turns))])
+        return question.history
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,24 @@ async def test_choices_are_those_that_were_read_or_else_those_that_are_found(sna
     assert len(found.choices) >= 2
     [told] = await Replay(snapshot, ASKS_BACK).of(Turn(question="发票", choices=("怎么开发票",)))
     assert told.choices == ("怎么开发票",)
+
+
+async def test_what_waits_together_is_asked_again_together(snapshot: Snapshot) -> None:
+    replay, batches = Replay(snapshot, ANSWERS), list[list[str]]()
+
+    async def ask(questions: Sequence[Question]) -> Sequence[Outcome]:
+        batches.append([question.text for question in questions])
+        return await replay.ask(questions)
+
+    said = (("怎么申请退货", "那多久到账呢"), ("怎么开发票",), ())
+    histories = [tuple(Turn(question=one) for one in turns) for turns in said]
+    told = [Question(text=f"那{number}呢", history=turns) for number, turns in enumerate(histories)]
+    questions = await remembered(ask, told)
+    assert batches == [["怎么申请退货", "怎么开发票"], ["那多久到账呢"]]
+    assert [question.text for question in questions] == ["那0呢", "那1呢", "那2呢"]
+    assert [[turn.entry_id for turn in one.history] for one in questions] == [
+        ["return", "refund-time"], ["invoice"], []
+    ]  # fmt: skip
 
 
 async def test_nothing_said_is_nothing_asked(snapshot: Snapshot) -> None:
