@@ -8,6 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from qa_service.api.allow import tell_methods
+from qa_service.api.answer_forms import AnswerForms
 from qa_service.api.bodies import MAX_BODY_BYTES
 from qa_service.api.errors import EXCEPTION_HANDLERS
 from qa_service.api.hosts import LocalHosts
@@ -16,10 +17,12 @@ from qa_service.api.openapi import openapi_config
 from qa_service.api.rate_limits import RateLimits
 from qa_service.api.request_id import RequestIds
 from qa_service.api.routes.answers import answer
+from qa_service.api.routes.compat import ask_in_xml
 from qa_service.api.routes.events import follow, give_ticket
 from qa_service.api.routes.explain import explain
 from qa_service.api.routes.messages import ask, pull, read_message
 from qa_service.api.routes.oauth import issue_token, public_keys
+from qa_service.api.routes.openai import complete_chat, list_models, read_model
 from qa_service.api.routes.operation import healthz, readyz
 from qa_service.api.routes.replies import cancel_message, judge_message
 from qa_service.api.routes.sessions import bind_session, erase_session, open_session, read_session
@@ -44,6 +47,10 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     answer,
     explain,
     *WEBHOOK_ROUTES,
+    ask_in_xml,
+    complete_chat,
+    list_models,
+    read_model,
     issue_token,
     public_keys,
     healthz,
@@ -56,7 +63,7 @@ class Application:
 
     def __init__(self, app: Litestar) -> None:
         self._app = app
-        self._asgi = RequestIds(LocalHosts(RateLimits(app, self._house), self._only_local))
+        self._asgi = RequestIds(AnswerForms(LocalHosts(RateLimits(app, self._house), self._only_local)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""

@@ -1,16 +1,21 @@
 """Reading a request: its body, what it prefers. Every refusal says what was expected. It knows no route and no token.
 
 Bodies are plain attributes or a JSON:API document around them; both are accepted, and a refusal points to the attribute
-in either case. Of a member that comes twice the last one counts, as with most readers of JSON.
+in either case. Of a member that comes twice the last one counts, as with most readers of JSON. `body_text.py` makes one
+value of JSON and XML.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.exceptions import InternalServerException
 
+from qa_service.api.body_text import BOTH, Form, read_text
+from qa_service.api.charsets import BODY_CHARSET
+from qa_service.api.member_names import snake
 from qa_service.domain.errors import InvalidInput
 from qa_service.domain.text import MAX_QUESTION_CHARS
 from qa_service.domain.webhook import WEBHOOK_EVENTS
@@ -18,11 +23,6 @@ from qa_service.domain.webhook import WEBHOOK_EVENTS
 AnyRequest = Request[Any, Any, Any]
 Body = TypeVar("Body", bound=msgspec.Struct)
 
-_JSON_TYPES = {"application/json", "application/vnd.api+json"}
-_UTF8 = {"", "utf-8", "utf8"}
-_LONE_SURROGATE = re.compile(  # as a JSON escape
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
-)
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORECASE)
 MAX_KEY_CHARS = 255
@@ -106,32 +106,66 @@ class ChangeWebhook(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     enabled: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-async def read_body(request: AnyRequest, shape: type[Body], *, when_empty: Body | None = None) -> Body:
-    """Read a JSON body of one shape; no body at all gives `when_empty`, where there is one.
+class XmlQuestion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Ask a question, and open a session for it where no `session_id` is named.
+
+    `session_id` is that of an earlier answer; `device_id`, `uid`, `user_token` and `bot` open a session, and are passed
+    over where there is one. `lid` is the caller's own id of its message, an idempotency key within the session.
+    """
+
+    text: Annotated[str, msgspec.Meta(extra_json_schema=_QUESTION)]
+    session_id: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=64)] = ""
+    device_id: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=128)] = ""
+    uid: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=128)] = ""
+    user_token: str = ""
+    bot: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=64)] = ""
+    locale: Annotated[str, msgspec.Meta(pattern=rf"^({_LOCALE})?$(?!\n)", max_length=35)] = ""
+    lid: Annotated[str, msgspec.Meta(pattern=rf"^{ON_ONE_LINE}$(?!\n)", max_length=MAX_KEY_CHARS)] = ""
+
+
+async def read_body(
+    request: AnyRequest, shape: type[Body], *, when_empty: Body | None = None, forms: Sequence[Form] = BOTH
+) -> Body:
+    """Read a body of one shape, in one of the forms; no body at all gives `when_empty`, where there is one.
+
+    Members may be named in snake_case or camelCase.
 
     Raises:
-        InvalidInput: wrong content type or packed (415), cut short or not UTF-8 JSON (400), or not of that shape (422).
+        InvalidInput: wrong content type or packed (415), cut short or not of its type and charset (400), or not of
+            that shape (422).
+    """
+    raw = await raw_body(request)
+    if when_empty is not None and not raw:
+        return when_empty
+    heard = read_text(raw, request.headers.get("content-type", ""), forms=forms)
+    request.scope[BODY_CHARSET] = heard.charset  # type: ignore[literal-required]  # ASGI allows further keys
+    return shaped(_attributes(heard.value), shape, is_loose=heard.is_loose)
+
+
+async def raw_body(request: AnyRequest) -> bytes:
+    """Give a body's bytes.
+
+    Raises:
+        InvalidInput: it is packed (unsupported-encoding), or its caller hung up (body-cut-short).
     """
     check_encoding(request)
     try:
-        raw = await request.body()
+        return await request.body()
     except InternalServerException:  # Litestar's word for a caller who hung up
         raise InvalidInput("the connection ended before the body did", code="body-cut-short") from None
-    if when_empty is not None and not raw:
-        return when_empty
-    _check_content_type(request.headers.get("content-type", ""))
-    return shaped(_attributes(_decode(raw)), shape)
 
 
-def shaped(members: dict[str, Any], shape: type[Body]) -> Body:
-    """Give members one shape; InvalidInput (422) when they have not that shape."""
-    for name in members:
-        if name not in shape.__struct_fields__:
-            raise _unknown_member(name, shape)
+def shaped(members: dict[str, Any], shape: type[Body], *, is_loose: bool = False) -> Body:
+    """Give members one shape; where it is loose, texts are read as the numbers and truths that they stand for.
+
+    Raises:
+        InvalidInput: they have not that shape (invalid-body, question-not-text).
+    """
+    known, sent_as = _known(members, shape)
     try:
-        return msgspec.convert(members, shape)
+        return msgspec.convert(known, shape, strict=not is_loose)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from None
+        raise refusal_of_shape(str(error), sent_as) from None
 
 
 def check_encoding(request: AnyRequest) -> None:
@@ -145,38 +179,10 @@ def check_encoding(request: AnyRequest) -> None:
         )
 
 
-def _check_content_type(header: str) -> None:
-    media_type, _, parameters = header.partition(";")
-    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters, re.IGNORECASE)
-    known = media_type.strip().lower() in _JSON_TYPES
-    if not known or (charset and charset.group(1).lower() not in _UTF8):
-        raise InvalidInput(
-            "a body is sent as application/json (or application/vnd.api+json) in UTF-8",
-            code="unsupported-media-type",
-            pointer="header:Content-Type",
-        )
-
-
-def _decode(raw: bytes) -> object:
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        detail = f"the body is not UTF-8 (byte {error.start})"
-        raise InvalidInput(detail, code="malformed-json") from None
-    try:
-        decoded = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        if _LONE_SURROGATE.search(text):
-            raise InvalidInput("the body holds half of a surrogate pair", code="malformed-text") from None
-        detail = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise InvalidInput(f"the body is no JSON: {detail}", code="malformed-json") from None
-    return decoded
-
-
 def _attributes(decoded: object) -> dict[str, Any]:
     """Give the attributes of a plain body or of a JSON:API document."""
     if not isinstance(decoded, dict):
-        raise InvalidInput("the body is a JSON object", code="invalid-body", pointer="/")
+        raise InvalidInput("the body is an object", code="invalid-body", pointer="/")
     if "data" not in decoded:
         return decoded
     data = decoded["data"]
@@ -186,18 +192,38 @@ def _attributes(decoded: object) -> dict[str, Any]:
     return {**attributes, "lid": data["lid"]} if "lid" in data else attributes
 
 
+def _known(members: dict[str, Any], shape: type[msgspec.Struct]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Give the members by their names of ours, and under which other names some were sent."""
+    known = shape.__struct_fields__
+    if not members.keys() - known:
+        return members, {}
+    named: dict[str, Any] = {}
+    sent_as: dict[str, str] = {}
+    for name, value in members.items():
+        own = name if name in known else snake(name)
+        if own not in known:
+            raise _unknown_member(name, shape)
+        named[own] = value
+        if own != name:
+            sent_as[own] = name
+    return named, sent_as
+
+
 def _unknown_member(name: str, shape: type[msgspec.Struct]) -> InvalidInput:
     pointer = "/" + name.replace("~", "~0").replace("/", "~1")
     expected = ", ".join(shape.__struct_fields__)
-    return InvalidInput(f"no such member is known; expected are {expected}", code="invalid-body", pointer=pointer)
+    detail = f"no such member is known; expected are {expected} (or the same in camelCase)"
+    return InvalidInput(detail, code="invalid-body", pointer=pointer)
 
 
-def _refusal(message: str) -> InvalidInput:
+def refusal_of_shape(message: str, sent_as: Mapping[str, str]) -> InvalidInput:
+    """Give the refusal that msgspec words; `sent_as` says under which other names members came."""
     detail, _, path = message.partition(" - at `$.")
-    pointer = "/" + path.rstrip("`").replace(".", "/") if path else "/"
     missing = re.search(r"missing required field `(\w+)`", message)
+    first, *others = path.rstrip("`").split(".") if path else [""]
     if missing:
-        pointer = f"/{missing.group(1)}"
+        first, others = missing.group(1), []
+    pointer = "/" + "/".join([sent_as.get(first, first), *others])
     code = "question-not-text" if pointer == "/text" else "invalid-body"
     return InvalidInput(detail[:1].lower() + detail[1:], code=code, pointer=pointer)
 

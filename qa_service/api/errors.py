@@ -1,6 +1,7 @@
 """One table from the error tree to HTTP, and the bodies that errors are sent in. It knows no route.
 
 A body is JSON:API's, or, where Accept names application/problem+json, that of RFC 9457 with the same members.
+`answer_forms.py` makes XML of them.
 """
 
 import math
@@ -40,6 +41,9 @@ _STATUS: dict[type[QaError], int] = {
 _STATUS_BY_CODE = {
     "malformed-json": 400,
     "malformed-text": 400,
+    "malformed-xml": 400,
+    "forbidden-xml": 400,
+    "charset-mismatch": 400,
     "body-cut-short": 400,
     "body-too-large": 413,
     "unsupported-media-type": 415,
@@ -123,8 +127,9 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """An error's body, ready to be sent."""
+    """What is told in JSON, before `answer_forms.py` gives it another form."""
 
+    status: int
     body: bytes
     media_type: str
 
@@ -143,7 +148,8 @@ class Refusal:
     def told(self, request_id: str, *, accept: bytes = b"") -> Told:
         """Write it for who sends this Accept."""
         if wants_problem(accept):
-            return Told(body=msgspec.json.encode(self._problem(request_id)), media_type=PROBLEM)
+            body = msgspec.json.encode(self._problem(request_id))
+            return Told(status=self.status, body=body, media_type=PROBLEM)
         members: dict[str, Any] = {
             "status": str(self.status),
             "code": self.code,
@@ -152,7 +158,8 @@ class Refusal:
             **self._source(),
             "meta": {"request_id": request_id},
         }
-        return Told(body=msgspec.json.encode({"errors": [members]}), media_type=_MEDIA_TYPE)
+        body = msgspec.json.encode({"errors": [members]})
+        return Told(status=self.status, body=body, media_type=_MEDIA_TYPE)
 
     def _problem(self, request_id: str) -> dict[str, Any]:
         return {
@@ -191,5 +198,4 @@ def _response(
     request: Request[Any, Any, Any], refusal: Refusal, *, headers: dict[str, str] | None = None
 ) -> Response[bytes]:
     told = refusal.told(request_id_of(request.scope), accept=accept_of(request.scope))
-    varied = {**(headers or {}), "Vary": "Accept"}
-    return Response(told.body, status_code=refusal.status, media_type=told.media_type, headers=varied)
+    return Response(told.body, status_code=refusal.status, media_type=told.media_type, headers=headers or {})

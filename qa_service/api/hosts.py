@@ -71,7 +71,6 @@ async def _refuse(scope: Scope, send: Send) -> None:
     headers = [
         (b"content-type", told.media_type.encode()),
         (b"content-length", str(len(told.body)).encode()),
-        (b"vary", b"accept"),
     ]
     await send({"type": "http.response.start", "status": _UNKNOWN.status, "headers": headers})
     await send({"type": "http.response.body", "body": told.body, "more_body": False})

@@ -72,7 +72,17 @@ class Limits:
         Raises:
             StoreUnavailable: the store cannot serve, so that nobody is let in.
         """
-        requests = self._of_requests(visit)
+        return await self._admit_visit(visit, self._of_requests(visit))
+
+    async def admit_question(self, visit: Visit) -> Verdict:
+        """Count the question alone, of a request that was counted when it came: its session stood in its body.
+
+        Raises:
+            StoreUnavailable: the store cannot serve, so that nobody is let in.
+        """
+        return await self._admit_visit(visit, None)
+
+    async def _admit_visit(self, visit: Visit, requests: Limit | None) -> Verdict:
         proof = self._proof(visit)
         if visit.caller.uid and visit.sid:
             return await self._count(visit, self._of_user(visit.caller.uid), requests)

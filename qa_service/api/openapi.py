@@ -34,7 +34,7 @@ from qa_service.api.openapi_parameters import Line, Whole, whole_number, written
 
 _PAGE = Path(__file__).parent / "assets" / "openapi.html"
 _REASONS = {
-    400: "What came is no HTTP/1.1 request, or its body is not UTF-8 JSON",
+    400: "What came is no HTTP/1.1 request, or its body is not the JSON or XML that it says",
     401: "No token came with the request, or one that is not accepted",
     403: "The token is good, and not for this",
     404: "No such session, message or webhook, or it is not the caller's",
@@ -43,7 +43,7 @@ _REASONS = {
     410: "The cursor is older than the log",
     413: "The body is too large",
     414: "Path and query are too long",
-    415: "The body is not sent as JSON, or packed",
+    415: "The body is sent as neither JSON nor XML, in another charset, or packed",
     421: "Without keys, the Host header names this machine: localhost, 127.0.0.1 or [::1]",
     422: "A member breaks a rule; `source.pointer` names it",
     429: "The caller's share of a minute is used up, or too many turns or requests wait here; see Retry-After",
@@ -64,10 +64,16 @@ _SUCCESSES = {
 
 # Every `code` that an error of this status may carry.
 CODES = {
-    400: ("malformed-json", "malformed-text", "body-cut-short", "bad-request"),
+    400: (
+        *("malformed-json", "malformed-text", "malformed-xml", "forbidden-xml", "charset-mismatch"),
+        *("body-cut-short", "bad-request"),
+    ),
     401: ("token-required", "invalid-token", "user-token-required"),
     403: ("insufficient-scope", "uid-mismatch", "tenant-mismatch"),
-    404: ("session-not-found", "message-not-found", "webhook-not-found", "delivery-not-found", "route-not-found"),
+    404: (
+        *("session-not-found", "message-not-found", "webhook-not-found", "delivery-not-found", "route-not-found"),
+        "model-not-found",
+    ),
     408: ("request-timeout",),
     409: ("uid-conflict", "not-an-answer", "webhook-busy"),
     410: ("cursor-expired",),
@@ -79,6 +85,7 @@ CODES = {
         *("invalid-body", "invalid-parameter", "cursor-invalid", "invalid-idempotency-key", "idempotency-key-reused"),
         *("question-not-text", "question-empty", "question-too-long", "unknown-bot"),
         *("webhook-url-invalid", "webhook-url-forbidden", "unknown-event", "too-many-webhooks", "webhook-disabled"),
+        *("unsupported-parameter", "unsupported-content", "unsupported-role"),
     ),
     429: ("rate-limited", "too-many-pending", "too-many-pipelined", "too-many-connections"),
     431: ("headers-too-large",),
@@ -88,6 +95,7 @@ CODES = {
 
 NOBODY, SESSION, USER, CLIENT = "", "session", "user", "client"  # whose token a route takes; the first takes none
 CREDENTIALS = "credentials"
+XML_TYPES = ("application/xml", "text/xml")
 TOKEN_PATH = "/oauth/token"  # noqa: S105  # a path
 _ANYWHERE = (400, 408, 414, 421, 429, 431)
 _COUNTED = (503,)  # nobody can count
@@ -128,7 +136,7 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
         def __post_init__(self) -> None:
             if body:
                 media = OpenAPIMediaType(schema=body_schema(body, example))
-                content = {"application/json": media, "application/vnd.api+json": media}
+                content = dict.fromkeys(("application/json", "application/vnd.api+json", *XML_TYPES), media)
                 self.request_body = RequestBody(content=content, required=not may_lack_body, description=body.__doc__)
             self.parameters = [
                 *(self.parameters or []),
@@ -167,7 +175,7 @@ def _success(status: str, leads_to: dict[str, dict[str, str]]) -> OpenAPIRespons
     }
     schema = Schema(type=OpenAPIType.OBJECT, properties=members, required=["data", "meta"])
     headers: dict[str, Any] = {name: OpenAPIHeader(schema=Schema(type=OpenAPIType.STRING)) for name in names}
-    content = {"application/json": OpenAPIMediaType(schema=schema)}
+    content = dict.fromkeys(("application/json", XML_TYPES[0]), OpenAPIMediaType(schema=schema))
     links: dict[str, Link | Reference] = {
         operation: Link(operation_id=operation, parameters=dict(parameters))
         for operation, parameters in leads_to.items()
@@ -194,7 +202,7 @@ def error_response(status: int) -> OpenAPIResponse:
     if status == 429:
         headers |= {name: OpenAPIHeader(schema=Schema(type=OpenAPIType.STRING)) for name in _ROOM_HEADERS}
     content = {
-        "application/json": OpenAPIMediaType(schema=errors),
+        **dict.fromkeys(("application/json", XML_TYPES[0]), OpenAPIMediaType(schema=errors)),
         PROBLEM: OpenAPIMediaType(schema=_problem(status)),
     }
     return OpenAPIResponse(description=_REASONS[status], content=content, headers=headers or None)
@@ -247,6 +255,8 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="events", description="Follow a session as it goes on"),
             Tag(name="answers", description="One stateless question"),
             Tag(name="webhooks", description="Signed events for your back end, and what became of their delivery"),
+            Tag(name="compat", description="For callers that speak XML only"),
+            Tag(name="openai", description="What an OpenAI client needs"),
             Tag(name="access", description="Access tokens for clients, and the keys that verify them"),
             Tag(name="operation", description="Is it alive, is it ready"),
         ],

@@ -6,7 +6,9 @@ It counts what no route answers too. `limits.py` says which limits hold; here st
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,9 +22,9 @@ from qa_service.api.address import counted_address
 from qa_service.api.caller import Connection, bearer_token, caller_in
 from qa_service.api.envelope import PREFIX
 from qa_service.api.errors import answer_known, retry_after_s, status_of
-from qa_service.api.house import House
+from qa_service.api.house import House, house_of
 from qa_service.api.limits import Visit
-from qa_service.domain.errors import Overloaded, QaError, Unauthenticated
+from qa_service.domain.errors import NotFound, Overloaded, QaError, Unauthenticated
 from qa_service.domain.limits import WINDOW_S, Verdict
 
 _FREE = {"/healthz", "/readyz"}  # a probe is told how the service is, however busy
@@ -70,6 +72,27 @@ def visit_of(scope: Connection, house: House) -> Visit:
     asked = _QUESTION.fullmatch(normalize_path(scope["path"])) if scope.get("method") == "POST" else None
     caller, token = _caller(scope, house)
     return Visit(caller=caller, token=token, address=address_of(scope, house), sid=asked.group(1) if asked else "")
+
+
+@asynccontextmanager
+async def counted_question(request: Request[Any, Any, Any], *, sid: str, uid: str = "") -> AsyncIterator[None]:
+    """Count a question whose session, or the `uid` that one is opened for, stood in the body of its request.
+
+    Raises:
+        Overloaded: its user has asked too often (rate-limited).
+    """
+    house = house_of(request)
+    visit = replace(visit_of(request.scope, house), sid=sid)
+    if uid:
+        visit = replace(visit, caller=replace(visit.caller, uid=uid))
+    verdict = await house.limits.admit_question(visit)
+    if not verdict.admitted:
+        raise refusal_of(verdict)
+    try:
+        yield
+    except NotFound:
+        house.limits.forget(visit)
+        raise
 
 
 def address_of(scope: Connection, house: House) -> str:

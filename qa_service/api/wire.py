@@ -17,8 +17,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from qa_service.api import wire_bounds as bounds
+from qa_service.api.answer_forms import shaped
 from qa_service.api.errors import Refusal
 from qa_service.api.request_id import chosen_request_id, new_request_id
+from qa_service.api.wish import VARY, wish_of
 
 log = structlog.get_logger(__name__)
 
@@ -249,14 +251,16 @@ class WireProtocol(HttpToolsProtocol):
     def _send(self, refusal: Refusal) -> None:
         headers = self.headers or []
         request_id = self._request_id()
-        sent = refusal.told(request_id, accept=b",".join(value for name, value in headers if name == b"accept"))
+        told = refusal.told(request_id, accept=b",".join(value for name, value in headers if name == b"accept"))
+        path = getattr(self, "url", b"").decode("latin-1")  # uvicorn sets none before a message begins
+        sent = shaped(told, wish_of(headers), path=path)
         retry = f"retry-after: {refusal.retry_after_s}\r\n" if refusal.retry_after_s else ""
         head = (
-            f"content-type: {sent.media_type}\r\ncontent-length: {len(sent.body)}\r\nvary: accept\r\n{retry}"
-            f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+            f"content-type: {sent.content_type}\r\ncontent-length: {len(sent.body)}\r\n{retry}"
+            f"vary: {VARY.decode()}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
         )
         log.info("refused unread", request_id=request_id, status=refusal.status, code=refusal.code)
-        self.transport.write(STATUS_LINE[refusal.status] + head.encode() + sent.body)
+        self.transport.write(STATUS_LINE[sent.status] + head.encode() + sent.body)
         self._linger()
 
     def _request_id(self) -> str:

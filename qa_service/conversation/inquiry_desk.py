@@ -1,7 +1,11 @@
-"""Stateless questions: no session, no log; the same queue, the same answer, and an end to waiting."""
+"""Stateless questions: no session, no log; the same queue, the same answer, and an end to waiting.
+
+A caller that keeps the conversation itself brings it along; it is forgotten with the question.
+"""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from qa_service.conversation.ports import ActiveIndex, Bells, Inquiries
@@ -9,9 +13,11 @@ from qa_service.domain.answer import Answer
 from qa_service.domain.context import is_cacheable
 from qa_service.domain.errors import AnswerLate, IndexUnavailable
 from qa_service.domain.explanation import Explanation
+from qa_service.domain.question import Turn
 from qa_service.domain.saying import Inquiry
+from qa_service.domain.session import CONTEXT_TURNS
 from qa_service.domain.snowflake import wall_clock_ms
-from qa_service.domain.text import check_question, normalise
+from qa_service.domain.text import MAX_QUESTION_CHARS, check_question, normalise
 
 _READ_AGAIN_S = 1.0
 Reply = TypeVar("Reply", Answer, Explanation)
@@ -26,8 +32,10 @@ class InquiryDesk:
         self._index = index
         self._next_id = next_id
 
-    async def ask(self, text: object, *, locale: str, request_id: str, wait_s: float) -> Answer:
-        """Answer a question within `wait_s` seconds.
+    async def ask(
+        self, text: object, *, locale: str, request_id: str, wait_s: float, history: Sequence[Turn] = ()
+    ) -> Answer:
+        """Answer a question within `wait_s` seconds; `history` is what was said before it, oldest first.
 
         Raises:
             InvalidInput: the text is no question.
@@ -47,6 +55,7 @@ class InquiryDesk:
             expires_at_ms=wall_clock_ms() + int(wait_s * 1000),
             cache_key=cache_key,
             normalised=normalised,
+            history=_bounded(history),
         )
         return await self._await_reply(inquiry, self._inquiries.reply, wait_s)
 
@@ -81,3 +90,8 @@ class InquiryDesk:
                 if reply := await read(inquiry.job_id):
                     return reply
         raise AnswerLate(f"no worker answered within {wait_s:g} s")
+
+
+def _bounded(history: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Give as much of a caller's history as a session would keep in mind: it travels through the queue."""
+    return tuple(replace(turn, question=turn.question[:MAX_QUESTION_CHARS]) for turn in history[-CONTEXT_TURNS:])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qa_service.domain.event import Feedback
+from qa_service.domain.question import Turn
 from qa_service.domain.session import Message, Proof, Session
 
 
@@ -76,7 +77,10 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
-    """One stateless question. It expires: after `expires_at_ms` (Unix milliseconds) nobody will answer it."""
+    """One stateless question. It expires: after `expires_at_ms` (Unix milliseconds) nobody will answer it.
+
+    `history` holds what its caller says was said before, oldest first.
+    """
 
     job_id: str
     explain: bool = False  # give every number that led to the answer, past the cache
@@ -86,3 +90,4 @@ class Inquiry:
     expires_at_ms: int
     cache_key: str = ""
     normalised: str = ""
+    history: tuple[Turn, ...] = ()

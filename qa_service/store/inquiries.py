@@ -49,6 +49,7 @@ class RedisInquiries:
             request_id=inquiry.request_id,
             expires_at_ms=inquiry.expires_at_ms,
             cache_key=self._keys.faq_of_question(inquiry.cache_key) if inquiry.cache_key else "",
+            history=inquiry.history,
         )
         queue = self._keys.queue(self._keys.partition(inquiry.job_id))
         call = Call(script=load("submit"), keys=(queue,), args=(self._queue_cap, encode_job(job)))

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from qa_service.domain.answer import Answer, Decision
+from qa_service.domain.answer import Answer
 from qa_service.domain.event import Feedback, FeedbackValue, Piece, Typed, TypingState, Whisper
 from qa_service.domain.explanation import Explanation
-from qa_service.domain.question import Turn
+from qa_service.domain.question import Turn, turn_of
 from qa_service.domain.session import Message, MessageState, Role
 
 
@@ -33,8 +33,8 @@ class Job:
 
     `kind` is "turn" (its answer, `reply_id`, belongs to the session `sid`), "inquiry" or "explain" (`reply_id` is the
     job id, and after `expires_at_ms` nobody waits for the answer, or for its explanation). `cache_key` is a whole
-    Redis key, empty when the answer must not be cached. Where it was taken from the queue: `entry_id`, `partition`,
-    and how often it was delivered.
+    Redis key, empty when the answer must not be cached. `history` is an inquiry's; a turn's stands in its session.
+    Where it was taken from the queue: `entry_id`, `partition`, and how often it was delivered.
     """
 
     kind: str
@@ -49,6 +49,7 @@ class Job:
     question_message_id: str = ""
     expires_at_ms: int | None = None  # Unix milliseconds
     cache_key: str = ""
+    history: tuple[Turn, ...] = ()
     entry_id: str = ""
     partition: int = 0
     deliveries: int = 1
@@ -114,14 +115,7 @@ def decode_message(record: bytes) -> Message:
 def decode_turn(question: bytes, reply: bytes) -> Turn:
     """An exchange that is over, from its two messages."""
     asked, said = decode_message(question), decode_message(reply)
-    answer = said.answer
-    return Turn(
-        question=asked.text,
-        answer=said.text,
-        entry_id=answer.sources[0].entry_id if answer and answer.sources else None,
-        topic=answer.sources[0].title if answer and answer.sources and answer.decision is Decision.ANSWER else "",
-        choices=tuple(choice.question for choice in answer.choices) if answer else (),
-    )
+    return turn_of(asked.text, said.answer, said=said.text)
 
 
 def encode_answer(answer: Answer) -> bytes:

@@ -13,10 +13,11 @@ import structlog
 
 from qa_service.answering.ask import Ask
 from qa_service.answering.follow_up import names_a_choice
+from qa_service.answering.replay import remembered
 from qa_service.domain.answer import Answer
 from qa_service.domain.context import leans_on_context
 from qa_service.domain.errors import StoreUnavailable
-from qa_service.domain.question import Question
+from qa_service.domain.question import Question, Turn
 from qa_service.store.jobs import Job, JobQueue
 from qa_service.store.keys import is_for_version
 from qa_service.store.sessions import RedisSessions
@@ -130,12 +131,19 @@ class Worker:
                 await self._jobs.finish_explained(job, await ask.explain(await self._question(ask, job)))
 
     async def _answer_share(self, bot: Bot, ask: Ask, jobs: Sequence[Job]) -> None:
-        questions = [await self._question(ask, job) for job in jobs]
+        questions = await self._questions(ask, jobs)
         outcomes = await ask(questions)
         await self._finish([(job, outcome.answer) for job, outcome in zip(jobs, outcomes, strict=True)])
         # One comparison at a time: the shadow may skip batches, and must not hold up customers.
         if bot.shadow and (self._shadowing is None or self._shadowing.done()):
             self._shadowing = asyncio.create_task(bot.shadow.compare(questions, outcomes))
+
+    async def _questions(self, ask: Ask, jobs: Sequence[Job]) -> list[Question]:
+        questions = [await self._question(ask, job) for job in jobs]
+        told = [place for place, job in enumerate(jobs) if job.kind != "turn" and questions[place].history]
+        for place, question in zip(told, await remembered(ask, [questions[p] for p in told]), strict=True):
+            questions[place] = question
+        return questions
 
     async def _question(self, ask: Ask, job: Job) -> Question:
         picks = names_a_choice(job.text)
@@ -144,8 +152,7 @@ class Worker:
         # worker has: kept under the asker's key, an old answer would outlive its index.
         cacheable = not picks and is_for_version(job.cache_key, ask.version)
         cache_key = job.cache_key if cacheable else ""
-        sessions = self._sessions.of(job.tenant)
-        history = await sessions.history(job.sid, job.question_message_id) if job.kind == "turn" and leans else ()
+        history = await self._history(job) if leans else ()
         return Question(
             text=job.text,
             locale=job.locale,
@@ -155,6 +162,11 @@ class Worker:
             sid=job.sid,
             reply_id=job.reply_id if job.kind == "turn" else "",
         )
+
+    async def _history(self, job: Job) -> tuple[Turn, ...]:
+        if job.kind != "turn":
+            return job.history
+        return await self._sessions.of(job.tenant).history(job.sid, job.question_message_id)
 
     async def _finish(self, answered: Sequence[tuple[Job, Answer]]) -> None:
         await self._jobs.finish_many(answered)

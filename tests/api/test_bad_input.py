@@ -126,8 +126,9 @@ def test_of_a_member_that_comes_twice_the_last_one_counts(talk: Talk) -> None:
 @pytest.mark.parametrize(
     "content_type",
     [
-        *(None, "", "text/plain", "application/xml", "multipart/form-data", "application/x-www-form-urlencoded"),
-        *("application/json; charset=gbk", 'application/json; charset="utf-16"', "application/jsonx", b"\xe9"),
+        *(None, "", "text/plain", "application/soap+xml", "multipart/form-data", "application/x-www-form-urlencoded"),
+        *("application/json; charset=big5", 'application/json; charset="utf-16"', "application/jsonx", b"\xe9"),
+        *("application/xml; charset=utf-16", "text/xml; charset=utf-7"),
     ],
 )
 def test_another_content_type_is_415(talk: Talk, content_type: str | bytes | None) -> None:

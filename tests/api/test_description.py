@@ -8,9 +8,12 @@ import httpx
 import pytest
 
 from qa_service.api.app import ROUTES
+from qa_service.api.openai_errors import openai_code
 from qa_service.api.openapi import CODES
 
 OAUTH = {"/oauth/token", "/.well-known/jwks.json"}  # whose shapes are those of RFC 6749 and RFC 7517
+XML = "/compat/xml/messages"  # which speaks XML alone
+OPENAI = {"/v1/chat/completions", "/v1/models", "/v1/models/{model}"}  # whose shapes are OpenAI's
 METHODS = {"get", "post", "patch", "put", "delete"}
 
 
@@ -58,15 +61,23 @@ def test_it_names_every_route(document: dict[str, Any]) -> None:
     assert described == served
 
 
+def codes_of(path: str, body: dict[str, Any]) -> list[str]:
+    """The codes that an error's description lists."""
+    if path == XML:
+        error = body["content"]["application/xml"]["schema"]
+    else:
+        error = body["content"]["application/json"]["schema"]["properties"]["errors"]["items"]
+    return list(error["properties"]["code"]["enum"])
+
+
 def test_every_error_lists_its_codes(document: dict[str, Any]) -> None:
     listed: set[str] = set()
     for path, method, operation in operations(document):
         errors = {status: body for status, body in operation["responses"].items() if status >= "400"}
         for status, body in errors.items():
-            if path == "/oauth/token" and status in {"400", "401"}:
+            if path in OPENAI or (path == "/oauth/token" and status in {"400", "401"}):
                 continue
-            error = body["content"]["application/json"]["schema"]["properties"]["errors"]["items"]
-            assert error["properties"]["code"]["enum"] == list(CODES[int(status)]), (path, method, status)
+            assert codes_of(path, body) == list(CODES[int(status)]), (path, method, status)
         listed |= errors.keys()
     assert listed == {str(status) for status in CODES}
 
@@ -101,8 +112,21 @@ def test_what_comes_back_is_described_as_a_document(document: dict[str, Any]) ->
                 assert "content" not in body
             elif status < "300" and path.endswith("/events"):
                 assert "text/event-stream" in body["content"]
-            elif status < "300" and path not in OAUTH:
+            elif status < "300" and path not in {*OAUTH, *OPENAI, XML}:
                 assert "data" in body["content"]["application/json"]["schema"]["properties"]
+
+
+def test_the_openai_routes_name_every_code_in_openais_words(document: dict[str, Any]) -> None:
+    for path in OPENAI:
+        [operation] = document["paths"][path].values()
+        assert operation["security"] == [{"client": ["ask"]}]
+        for status, body in operation["responses"].items():
+            if status < "300":
+                continue
+            own = body["content"]["application/json"]["schema"]["properties"]["error"]
+            told = CODES[int(status)] if status != "400" else CODES[400] + CODES[422]
+            assert own["properties"]["code"]["enum"] == list(dict.fromkeys(map(openai_code, told)))
+    assert "text/event-stream" in document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
 
 
 @pytest.mark.parametrize("path", ["/schema", "/schema/"])

@@ -71,6 +71,19 @@ def test_a_device_asks_the_bot_that_it_names(client: httpx.Client, body: dict[st
     assert talk.token.startswith(f"{tenant}~")
 
 
+def test_a_model_is_the_callers_own_knowledge_base(client: httpx.Client, bearers: dict[str, dict[str, str]]) -> None:
+    for tenant, other in (TENANTS, TENANTS[::-1]):
+        models = client.get("/v1/models", headers=bearers[tenant]).json()["data"]
+        assert [model["id"] for model in models] == [tenant, "qa"]
+        for model, status in ((tenant, 200), ("qa", 200), (other, 404)):
+            body = {"model": model, "messages": [{"role": "user", "content": QUESTION}]}
+            told = client.post("/v1/chat/completions", json=body, headers=bearers[tenant])
+            assert told.status_code == status
+            if status == 200:
+                assert told.json()["choices"][0]["message"]["content"] == f"{tenant} answers"
+            assert client.get(f"/v1/models/{model}", headers=bearers[tenant]).status_code == status
+
+
 @pytest.mark.parametrize("bot", ["bank", "nobody", "../shop", "Teller"])
 def test_a_bot_that_nobody_is_called_is_refused(client: httpx.Client, bot: str) -> None:
     refused = client.post(f"{BOT}/sessions", json={"bot": bot})

@@ -8,7 +8,17 @@ from typing import Any
 
 import schemathesis
 
+_XML = {"application/xml", "text/xml"}
 _TOKENS: dict[str, str] = {}
+
+
+@schemathesis.hook
+def filter_case(context: Any, case: Any) -> bool:
+    """Leave out what is called wrong and is right once it is XML, where null is the text "null" and no NUL remains.
+
+    test_forms.py says in XML whatever test_bad_input.py says in JSON.
+    """
+    return case.media_type not in _XML or case.meta is None or not case.meta.generation.mode.is_negative
 
 
 @schemathesis.hook

@@ -8,6 +8,7 @@ from api.service import Service, Talk
 
 from security.corpus.bodies import BODIES, CONTENT_TYPES
 from security.corpus.requests import REQUESTS
+from security.corpus.xml_bodies import XML_BODIES, XML_TYPES
 from security.figures import RUN, Book
 from security.wires import Answer, Endpoint, connected, endpoints, exchange, faults_of, posted, receive
 
@@ -64,6 +65,29 @@ def test_raw_bodies_on_every_endpoint(service: Service, everywhere: list[Endpoin
         "no response of 500 or more; each refusal with a code and a request id",
         broken=len(findings.wrong),
         bodies=len(BODIES),
+        content_types=len(types),
+        endpoints=len(everywhere),
+        responses=findings.statuses.total(),
+        statuses=dict(sorted(findings.statuses.items())),
+    )
+    assert findings.wrong == {}
+
+
+def test_raw_bodies_of_xml_on_every_endpoint(service: Service, everywhere: list[Endpoint], book: Book) -> None:
+    findings = Findings()
+    types = XML_TYPES if RUN == "full" else XML_TYPES[:2]
+    for endpoint in everywhere:
+        for content_type in types:
+            for name, body in XML_BODIES.items():
+                sent = posted(endpoint, body, content_type, "Prefer: respond-async", "Connection: close")
+                got = exchange(service, sent)
+                findings.add(f"{endpoint}: {name} as {content_type}", got)
+                assert not [answer for answer in got if b"root:" in answer.body or b"hahaha" in answer.body], name
+    book.note(
+        "raw bodies of XML",
+        "no response of 500 or more; each refusal with a code and a request id; nothing read from elsewhere",
+        broken=len(findings.wrong),
+        bodies=len(XML_BODIES),
         content_types=len(types),
         endpoints=len(everywhere),
         responses=findings.statuses.total(),

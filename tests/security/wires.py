@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 from api.service import Service, Talk
+from defusedxml.ElementTree import fromstring
 
 HARMLESS_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_TYPES = {"application/json", "application/problem+json"}
+_XML = ("application/xml; charset=utf-8", "application/xml; charset=gbk", "application/xml; charset=gb18030")
+_TYPES = {"application/json", "application/problem+json", *_XML}
 _METHODS = ("get", "post", "put", "patch", "delete")
 UNDESCRIBED = ("/schema", "/schema/openapi.json", "/nowhere")
 _SILENT_S = 0.3  # after a whole response: the server means to keep the connection
@@ -145,12 +147,26 @@ def faults_of(answer: Answer) -> list[str]:
 def _faults_of_refusal(answer: Answer, request_id: str) -> list[str]:
     if answer.headers.get("content-type") not in _TYPES:
         return [f"content type {answer.headers.get('content-type')!r}"]
+    if answer.headers["content-type"].startswith("application/xml"):
+        parts: dict[str, Any] = {part.tag: part.text or "" for part in fromstring(_xml(answer))}
+        return _faults_of_error(parts, parts["request_id"], answer, request_id)
     told: dict[str, Any] = json.loads(answer.body)
+    if isinstance(told.get("error"), dict):  # as OpenAI has them
+        return [] if told["error"]["code"] and told["error"]["message"] else ["no error named"]
     if "error" in told:  # the token endpoint's, as RFC 6749 has them
         return [] if told["error"] and told["error_description"] else ["no error named"]
     problem = "errors" not in told
     error = told if problem else told["errors"][0]
     told_id = error["request_id"] if problem else error["meta"]["request_id"]
+    return _faults_of_error(error, told_id, answer, request_id)
+
+
+def _xml(answer: Answer) -> str:
+    """Give an answer's XML without its declaration: expat reads no GBK."""
+    return answer.body.decode(answer.headers["content-type"].partition("charset=")[2]).partition("?>")[2].strip()
+
+
+def _faults_of_error(error: dict[str, Any], told_id: str, answer: Answer, request_id: str) -> list[str]:
     wrong = [] if re.fullmatch(r"[a-z]+(-[a-z]+)*", error["code"]) else [f"code {error['code']!r}"]
     if told_id != request_id:
         wrong.append(f"two request ids: {told_id!r}, {request_id!r}")

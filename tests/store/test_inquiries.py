@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from qa_service.conversation.ports import Inquiries
 from qa_service.domain.answer import Answer, ServedBy
 from qa_service.domain.errors import Overloaded
+from qa_service.domain.question import Turn
 from qa_service.domain.saying import Inquiry
 from qa_service.store.answer_cache import RedisAnswerCache
 from qa_service.store.inquiries import RedisInquiries
@@ -50,6 +51,13 @@ async def test_an_inquiry_is_answered_once_and_its_reply_expires(
     assert await inquiries.reply("5") == answer
     assert 9000 < await client.pttl(keys.reply("5")) <= 10_000
     assert await queue.backlog() == 0
+
+
+async def test_what_was_said_before_travels_with_an_inquiry(inquiries: RedisInquiries, queue: JobQueue) -> None:
+    said = (Turn(question="怎么退货", choices=("一", "二")), Turn(question="那运费呢"))
+    await inquiries.submit(replace(inquiry(), history=said))
+    (job,) = await queue.take(block_ms=0)
+    assert job.history == said
 
 
 async def test_an_inquiry_that_nobody_waits_for_is_dropped_unanswered(

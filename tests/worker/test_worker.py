@@ -19,7 +19,7 @@ from qa_service.answering.decide import Policy
 from qa_service.answering.no_cache import NoCache
 from qa_service.domain.answer import Answer
 from qa_service.domain.context import is_cacheable
-from qa_service.domain.question import Question
+from qa_service.domain.question import Question, Turn
 from qa_service.domain.saying import Inquiry, Saying
 from qa_service.domain.session import Message, MessageState, Session
 from qa_service.domain.snowflake import Snowflake, wall_clock_ms
@@ -115,7 +115,7 @@ class Workplace:
             self.ask.gate.set()
             await asyncio.wait_for(running, 5)
 
-    async def submit(self, text: str, request_id: str = "r1") -> str:
+    async def submit(self, text: str, request_id: str = "r1", *, said: Sequence[str] = ()) -> str:
         job_id = IDS.next_id()
         await self.inquiries.submit(
             Inquiry(
@@ -125,6 +125,7 @@ class Workplace:
                 locale="zh-CN",
                 request_id=request_id,
                 expires_at_ms=wall_clock_ms() + 30_000,
+                history=tuple(Turn(question=one) for one in said),
             )
         )
         return job_id
@@ -216,6 +217,18 @@ async def test_a_follow_up_sees_the_turns_before_it(place: Workplace) -> None:
     [first, second] = [batch[0] for batch in place.ask.batches]
     assert first.history == ()
     assert [turn.question for turn in second.history] == ["怎么申请退款"]
+
+
+async def test_a_stateless_follow_up_leans_on_what_its_caller_says_was_said(place: Workplace) -> None:
+    said = ["怎么开发票", "怎么申请退款"]
+    jobs = [await place.submit("那多久到账呢", said=said), await place.submit("积分会过期吗", said=said)]
+    async with place.worker():
+        leaning, alone = [await place.answer_to(job) for job in jobs]
+    assert leaning.sources[0].entry_id == "refund-time"
+    assert alone.sources[0].entry_id == "points"
+    asked = {question.text: question for batch in place.ask.batches for question in batch}
+    assert [turn.question for turn in asked["那多久到账呢"].history] == ["怎么申请退款"]
+    assert asked["积分会过期吗"].history == ()
 
 
 @pytest.mark.parametrize("pick", ["第2个", "2", "the second one"])
