@@ -24,6 +24,7 @@ from qa_service.api.limits import Limits, Quotas
 from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
+from qa_service.conversation.typing_desk import TypingDesk
 from qa_service.domain.errors import SettingsError, StoreUnavailable
 from qa_service.domain.session import Proof
 from qa_service.domain.share import parse_share
@@ -49,6 +50,7 @@ from qa_service.store.leases import WorkerLease
 from qa_service.store.limits import RedisLimits
 from qa_service.store.sessions import RedisSessions
 from qa_service.store.shadow_counts import ShadowCounts
+from qa_service.store.typings import RedisTypings
 from qa_service.worker.door import Door as WorkerDoor
 from qa_service.worker.tenant import OnTrial, TenantInWorker
 from qa_service.worker.trial import Canary, Shadow
@@ -180,6 +182,7 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
             share = parse_share(settings.canary) if one.name == settings.knowledge_base else None
             index = await stack.enter_async_context(RedisActiveIndex(client, own, share=share))
             sessions = RedisSessions(client, own, queue_cap=cap, batcher=batcher)
+            typings = RedisTypings(client, own, queue_cap=cap, batcher=batcher)
             inquiries = RedisInquiries(client, own, queue_cap=cap, batcher=batcher)
             indexes[one.name] = index
             tenants[one.name] = Rooms(
@@ -187,6 +190,7 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
                     sessions=sessions, bells=bells, index=index, next_id=lease.next_id, tenant=one.name
                 ),
                 desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=lease.next_id),
+                typing=TypingDesk(typings=typings, bells=bells, index=index, next_id=lease.next_id),
                 erasure=Erasure(records=RedisErasure(client, own, batcher=batcher), index=index),
             )
 

@@ -21,6 +21,7 @@ from qa_service.api.routes.messages import ask, pull, read_message
 from qa_service.api.routes.oauth import issue_token, public_keys
 from qa_service.api.routes.operation import healthz, readyz
 from qa_service.api.routes.sessions import bind_session, erase_session, open_session, read_session
+from qa_service.api.routes.suggest import suggest
 from qa_service.api.routes.users import erase_user, export_user
 
 ROUTES: Sequence[HTTPRouteHandler] = (
@@ -35,6 +36,7 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     read_message,
     answer,
     explain,
+    suggest,
     issue_token,
     public_keys,
     healthz,

@@ -26,6 +26,7 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORECASE)
 MAX_KEY_CHARS = 255
 # A `$` alone would let a line break through at the end.
+_MAX_LOCALE_CHARS = 35
 _LOCALE = r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$(?!\n)"
 ON_ONE_LINE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*"
@@ -51,7 +52,7 @@ class OpenSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     uid: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=128)] = ""
     user_token: str = ""
     bot: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=64)] = ""
-    locale: Annotated[str, msgspec.Meta(pattern=rf"^{_LOCALE}$(?!\n)", max_length=35)] = "zh-CN"
+    locale: Annotated[str, msgspec.Meta(pattern=rf"^{_LOCALE}$(?!\n)", max_length=_MAX_LOCALE_CHARS)] = "zh-CN"
 
 
 class BindSession(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +69,7 @@ class AskQuestion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Ask a question: 1 to 500 characters after trimming. `lid` is the client's own id, an idempotency key."""
 
     text: Annotated[str, msgspec.Meta(extra_json_schema=_QUESTION)]
-    locale: Annotated[str, msgspec.Meta(pattern=rf"^({_LOCALE})?$(?!\n)", max_length=35)] = ""
+    locale: Annotated[str, msgspec.Meta(pattern=rf"^({_LOCALE})?$(?!\n)", max_length=_MAX_LOCALE_CHARS)] = ""
     lid: Annotated[str, msgspec.Meta(pattern=rf"^{ON_ONE_LINE}$(?!\n)", max_length=MAX_KEY_CHARS)] = ""
 
 
@@ -183,6 +184,14 @@ def wait_s(request: AnyRequest) -> float:
         return 0.0
     wished = _WAIT.search(prefer)
     return max(0.0, min(float(wished.group(1)) if wished else DEFAULT_WAIT_S, DEFAULT_WAIT_S) - IN_HAND_S)
+
+
+def locale_of(request: AnyRequest) -> str:
+    """Give the locale that the query names, "" for none; InvalidInput when it is none."""
+    given = request.query_params.get("locale", "")
+    if given and (len(given) > _MAX_LOCALE_CHARS or not re.fullmatch(_LOCALE, given)):
+        raise InvalidInput("locale is a language tag, as zh-CN", code="invalid-parameter", pointer="parameter:locale")
+    return given
 
 
 def whole_number(request: AnyRequest, name: str, *, default: int, least: int, most: int) -> int:

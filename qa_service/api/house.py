@@ -11,6 +11,7 @@ from qa_service.api.limits import Limits
 from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
+from qa_service.conversation.typing_desk import TypingDesk
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]  # a request or a WebSocket
 
@@ -31,6 +32,7 @@ class Rooms:
     conversation: Conversation
     desk: InquiryDesk
     erasure: Erasure
+    typing: TypingDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

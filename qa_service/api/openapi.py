@@ -1,5 +1,6 @@
 """The API described: OpenAPI 3.1 at /schema, with a page that loads nothing from elsewhere. It knows no handler."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from litestar.openapi.spec import (
 import qa_service
 from qa_service.access.caller import Scope
 from qa_service.api.errors import PROBLEM
-from qa_service.api.openapi_parameters import Line, Whole, header, whole_number
+from qa_service.api.openapi_parameters import Line, Text, Whole, header, in_query
 
 _PAGE = Path(__file__).parent / "assets" / "openapi.html"
 _KEYWORDS = {"maxLength": "max_length", "minLength": "min_length", "pattern": "pattern", "default": "default"}
@@ -105,7 +106,7 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
     may_lack_body: bool = False,
     example: dict[str, Any] | None = None,
     errors: tuple[int, ...] = (),
-    query: dict[str, Whole] | None = None,
+    query: Mapping[str, Whole | Text] | None = None,
     headers: dict[str, Line] | None = None,
     accepts: bool = False,
     callers: tuple[str, ...] = (SESSION, USER, CLIENT),
@@ -128,7 +129,7 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
                 self.request_body = RequestBody(content=content, required=not may_lack_body, description=body.__doc__)
             self.parameters = [
                 *(self.parameters or []),
-                *(whole_number(name, whole) for name, whole in (query or {}).items()),
+                *(in_query(name, about) for name, about in (query or {}).items()),
                 *(header(name, line) for name, line in (headers or {}).items()),
             ]
             # Litestar adds a 400 of its own to whatever has parameters.
@@ -252,7 +253,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="sessions", description="Open, read, bind to a uid, and erase"),
             Tag(name="users", description="All that is kept of a user: export and erase it"),
             Tag(name="messages", description="Ask, and read what was said"),
-            Tag(name="answers", description="One stateless question"),
+            Tag(name="answers", description="One stateless question, and what it may become while it is typed"),
             Tag(name="access", description="Access tokens for clients, and the keys that verify them"),
             Tag(name="operation", description="Is it alive, is it ready"),
         ],

@@ -15,12 +15,38 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text in a query: what it means, and its bounds."""
+
+    text: str
+    most_chars: int
+    required: bool = False
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """A header field: what it means, and what it may hold."""
 
     text: str
     most_chars: int | None = None
     pattern: str | None = None
+
+
+def in_query(name: str, about: Whole | Text) -> Parameter:
+    """Describe a member of the query."""
+    return whole_number(name, about) if isinstance(about, Whole) else text(name, about)
+
+
+def text(name: str, about: Text) -> Parameter:
+    """Describe a text in the query."""
+    schema = Schema(
+        type=OpenAPIType.STRING,
+        min_length=1 if about.required else None,
+        max_length=about.most_chars,
+        examples=[about.example] if about.example else None,
+    )
+    return Parameter(name=name, param_in="query", description=about.text, required=about.required, schema=schema)
 
 
 def whole_number(name: str, whole: Whole) -> Parameter:

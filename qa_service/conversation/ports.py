@@ -6,8 +6,9 @@ from typing import Protocol
 
 from qa_service.domain.answer import Answer
 from qa_service.domain.explanation import Explanation
-from qa_service.domain.saying import Acceptance, Accepted, Asked, Exported, Inquiry, Page, Saying
+from qa_service.domain.saying import Acceptance, Accepted, Asked, Exported, Inquiry, Page, Saying, Typing
 from qa_service.domain.session import Message, Proof, Session
+from qa_service.domain.suggestion import Suggested
 
 __all__ = [
     "Acceptance",
@@ -23,6 +24,8 @@ __all__ = [
     "Records",
     "Saying",
     "Sessions",
+    "Typing",
+    "Typings",
 ]
 
 
@@ -102,6 +105,18 @@ class Inquiries(Protocol):
 
     async def explanation(self, job_id: str) -> Explanation | None:
         """The explanation that an inquiry with `explain` asked for, once a worker has given it."""
+        ...
+
+
+class Typings(Protocol):
+    """What is being typed, on the same queue: not durable, with a reply that expires."""
+
+    async def submit(self, typing: Typing) -> None:
+        """Queue it; Overloaded (queue-full) when there is no room."""
+        ...
+
+    async def reply(self, job_id: str) -> Suggested | None:
+        """The suggestions, once a worker has given them."""
         ...
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qa_service.domain.session import Message, Proof, Session
+from qa_service.domain.suggestion import Typed
 
 
 class Acceptance(StrEnum):
@@ -70,6 +71,16 @@ class Exported:
 
     session: Session
     messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typing:
+    """What somebody has typed so far. After `expires_at_ms` (Unix milliseconds) nobody wants suggestions for it."""
+
+    job_id: str
+    typed: Typed
+    request_id: str
+    expires_at_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,15 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What has been typed, and how many suggestions are wanted for it at most; a locale prefers its language."""
+
+    text: str
+    limit: int
+    locale: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suggested:
     """Suggestions, best first, and the version of the index that they come from."""
 

@@ -21,7 +21,7 @@ from qa_service.retrieval.suggest_index import Places, SuggestIndex
 from qa_service.retrieval.suggest_pinyin import Met, PinyinSearch
 
 _LOOKED_AT = 4  # places for each suggestion wanted, at first: an entry has several wordings
-_AMONG = 3  # times as many entries are looked at where a language is preferred
+_AMONG = 64  # entries that are looked at where a language is preferred
 _MORE = 8  # times as many where these were not enough
 
 
@@ -70,7 +70,7 @@ class Suggester:
             now = microseconds(self._clock())
             for match, met in self._kinds(folded):
                 room = limit - len(found)
-                more = self._valid(met, match, found.keys(), room * _AMONG if locale else room, now)
+                more = self._valid(met, match, found.keys(), max(room, _AMONG) if locale else room, now)
                 chosen = self._in_language_first(more, locale)[:room] if locale else list(more)
                 found |= {owner: more[owner] for owner in chosen}
                 if len(found) == limit:

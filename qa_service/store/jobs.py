@@ -21,11 +21,12 @@ from qa_service.domain.explanation import Explanation
 from qa_service.domain.language import Language, language_of
 from qa_service.domain.session import SESSION_TTL_S, EventType, MessageState
 from qa_service.domain.snowflake import wall_clock_ms
+from qa_service.domain.suggestion import Suggested
 from qa_service.store.connection import TIMEOUT_S, translated
 from qa_service.store.dead_letters import DeadLetter, DeadLetters, Place
 from qa_service.store.hot_questions import asked_under, forgetting
 from qa_service.store.keys import Keys
-from qa_service.store.records import Job, decode_job, encode_answer, encode_explanation
+from qa_service.store.records import Job, decode_job, encode_answer, encode_explanation, encode_suggested
 from qa_service.store.scripts import Call, load, run, run_many
 from qa_service.store.sessions import LOG_CAP, session_keys
 
@@ -160,6 +161,10 @@ class JobQueue:
     async def finish_explained(self, job: Job, explanation: Explanation) -> bool:
         """Give the explanation that a job of kind "explain" asked for, and let go of it."""
         return bool(await run(self._client, self._replying(job, encode_explanation(explanation))))
+
+    async def finish_suggested(self, outcomes: Sequence[tuple[Job, Suggested]]) -> None:
+        """Give what jobs of kind "suggest" asked for, and let go of them, in one round trip."""
+        await run_many(self._client, [self._replying(job, encode_suggested(given)) for job, given in outcomes])
 
     async def fail(self, job: Job, text: str) -> bool:
         """Mark the job's message failed, with a text for the user; False as for `finish`."""
