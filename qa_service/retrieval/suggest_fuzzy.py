@@ -1,7 +1,7 @@
 """What was typed with a slip: which places would follow it? It knows no rank.
 
-Three slips are looked for: another ideograph of the same sound (the commonest of Chinese input), a misspelt word of
-letters, and, where ideographs are typed, one character that is wrong, missing, too many, or swapped with the next.
+Three slips are looked for: another ideograph of the same sound (the commonest of Chinese input), misspelt words of
+letters, and one character, whatever it is, that is wrong, missing, too many, or swapped with the next.
 """
 
 import re
@@ -21,6 +21,7 @@ from qa_service.retrieval.suggest_pinyin import Met, PinyinSearch
 
 _ORDERS = ("starts", "words")
 _LEAST_IDEOGRAPHS = 3  # of what is typed: a slip in two leaves one
+_LEAST_CHARACTERS = 6  # where there are fewer ideographs
 _LOOKED_AT = 1024  # places of one half, the preferred ones
 _SPELLINGS_TRIED = 3  # of one misspelt word
 _TEXTS_TRIED = 6
@@ -47,7 +48,7 @@ class FuzzySearch:
             ids = self._index.ids_of(text)
             if ids is not None:
                 yield from self._exactly(ids)
-        if ideographs >= _LEAST_IDEOGRAPHS:
+        if ideographs >= _LEAST_IDEOGRAPHS or len(typed) >= _LEAST_CHARACTERS:
             yield from self._but_for_one(typed)
 
     def _exactly(self, wanted: Ids) -> Iterator[Met]:
@@ -149,12 +150,15 @@ def _from(equal: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _middle(typed: str) -> int:
-    """Give where to part a text: in its middle, or where the next ideograph or word begins, which is indexed."""
+    """Give where to part a text: as near to its middle as an ideograph or a word begins, for these are indexed."""
     half = len(typed) // 2
-    for place in range(half, len(typed)):
-        if kind_of(typed[place]) is Kind.IDEOGRAPH or kind_of(typed[place]) is not kind_of(typed[place - 1]):
-            return place
-    return half
+    begins = [place for place in range(1, len(typed)) if _begins(typed[place - 1], typed[place])]
+    return min(begins, key=lambda place: abs(place - half), default=half)
+
+
+def _begins(before: str, character: str) -> bool:
+    kind = kind_of(character)
+    return character != " " and (kind is Kind.IDEOGRAPH or before == " " or kind is not kind_of(before))
 
 
 def _or_unknown(ids: Ids | None) -> Ids:
