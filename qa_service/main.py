@@ -50,10 +50,11 @@ from qa_service.store.leases import WorkerLease
 from qa_service.store.limits import RedisLimits
 from qa_service.store.sessions import RedisSessions
 from qa_service.store.shadow_counts import ShadowCounts
-from qa_service.store.typings import RedisTypings
+from qa_service.store.typings import RedisTypings, TypingQueue
 from qa_service.worker.door import Door as WorkerDoor
 from qa_service.worker.tenant import OnTrial, TenantInWorker
 from qa_service.worker.trial import Canary, Shadow
+from qa_service.worker.typing import TypingWorker
 from qa_service.worker.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -182,7 +183,7 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
             share = parse_share(settings.canary) if one.name == settings.knowledge_base else None
             index = await stack.enter_async_context(RedisActiveIndex(client, own, share=share))
             sessions = RedisSessions(client, own, queue_cap=cap, batcher=batcher)
-            typings = RedisTypings(client, own, queue_cap=cap, batcher=batcher)
+            typings = RedisTypings(client, own, batcher=batcher)
             inquiries = RedisInquiries(client, own, queue_cap=cap, batcher=batcher)
             indexes[one.name] = index
             tenants[one.name] = Rooms(
@@ -250,9 +251,15 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             batch=settings.batch,
             claim_idle_ms=settings.claim_idle_ms,
         )
+        typing = TypingWorker(
+            jobs=TypingQueue(client, keys, consumer=name, tenants=settings.tenants),
+            bots={one.tenant: one.bot for one in tenants},
+            door=await stack.enter_async_context(WorkerDoor()),
+        )
+        typing_ahead = tasks.create_task(typing.run(stop))
         following = [tasks.create_task(one.follow(stop)) for one in tenants]
         await worker.run(stop)
-        await asyncio.gather(*following)  # whose last beats would come after the farewells
+        await asyncio.gather(typing_ahead, *following)  # whose last beats would come after the farewells
         with contextlib.suppress(StoreUnavailable):
             await asyncio.gather(*(one.leave() for one in tenants))
 

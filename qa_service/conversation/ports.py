@@ -109,7 +109,7 @@ class Inquiries(Protocol):
 
 
 class Typings(Protocol):
-    """What is being typed, on the same queue: not durable, with a reply that expires."""
+    """What is being typed, on a queue of its own: not durable, with a reply that expires."""
 
     async def submit(self, typing: Typing) -> None:
         """Queue it; Overloaded (queue-full) when there is no room."""

@@ -21,12 +21,11 @@ from qa_service.domain.explanation import Explanation
 from qa_service.domain.language import Language, language_of
 from qa_service.domain.session import SESSION_TTL_S, EventType, MessageState
 from qa_service.domain.snowflake import wall_clock_ms
-from qa_service.domain.suggestion import Suggested
 from qa_service.store.connection import TIMEOUT_S, translated
 from qa_service.store.dead_letters import DeadLetter, DeadLetters, Place
 from qa_service.store.hot_questions import asked_under, forgetting
 from qa_service.store.keys import Keys
-from qa_service.store.records import Job, decode_job, encode_answer, encode_explanation, encode_suggested
+from qa_service.store.records import Job, decode_job, encode_answer, encode_explanation
 from qa_service.store.scripts import Call, load, run, run_many
 from qa_service.store.sessions import LOG_CAP, session_keys
 
@@ -162,10 +161,6 @@ class JobQueue:
         """Give the explanation that a job of kind "explain" asked for, and let go of it."""
         return bool(await run(self._client, self._replying(job, encode_explanation(explanation))))
 
-    async def finish_suggested(self, outcomes: Sequence[tuple[Job, Suggested]]) -> None:
-        """Give what jobs of kind "suggest" asked for, and let go of them, in one round trip."""
-        await run_many(self._client, [self._replying(job, encode_suggested(given)) for job, given in outcomes])
-
     async def fail(self, job: Job, text: str) -> bool:
         """Mark the job's message failed, with a text for the user; False as for `finish`."""
         return await self.finish(job, Answer(text=text, decision=Decision.NONE), MessageState.FAILED)
@@ -183,9 +178,13 @@ class JobQueue:
         chosen = self._tenants if tenants is None else tenants
         return [(tenant, partition) for tenant in chosen for partition in range(self._keys.partitions)]
 
+    @staticmethod
+    def _stream(keys: Keys, partition: int) -> str:
+        return keys.queue(partition)
+
     def _queue(self, place: Place) -> str:
         tenant, partition = place
-        return self._keys.of(tenant).queue(partition)
+        return self._stream(self._keys.of(tenant), partition)
 
     async def _read_new(self, queues: Sequence[str], count: int, block_ms: int) -> list[Any]:
         """XREADGROUP's [[queue, [[entry id, [name, job]], ...]], ...]."""
@@ -247,7 +246,7 @@ class JobQueue:
 
     def _replying(self, job: Job, record: bytes) -> Call:
         keys = self._keys.of(job.tenant)
-        queue, channel = keys.queue(job.partition), keys.events(job.partition)
+        queue, channel = self._stream(keys, job.partition), keys.events(job.partition)
         args = (record, REPLY_TTL_MS, self._group, job.entry_id, channel, job.reply_id)
         return Call(script=load("reply"), keys=(queue, keys.reply(job.reply_id)), args=args)
 

@@ -1,6 +1,5 @@
 """The worker: takes what waits, answers each tenant's questions as one batch, finishes each answer behind its fence.
 
-Suggestions, which are wanted at each key press, come before the batch that they were taken with.
 It takes no question of a tenant whose index it has not opened: another worker may have it.
 What was delivered before is run alone, so that a question which kills its worker takes no neighbours along.
 """
@@ -9,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 import structlog
 
@@ -19,7 +17,6 @@ from qa_service.domain.answer import Answer
 from qa_service.domain.context import leans_on_context
 from qa_service.domain.errors import StoreUnavailable
 from qa_service.domain.question import Question
-from qa_service.domain.suggestion import Typed
 from qa_service.store.jobs import Job, JobQueue
 from qa_service.store.keys import is_for_version
 from qa_service.store.sessions import RedisSessions
@@ -41,16 +38,11 @@ class Bot:
     canary: Canary | None = None
     shadow: Shadow | None = None
 
-    def in_force(self) -> Ask:
-        """Give the Ask in force."""
+    def ask_for(self, job: Job) -> Ask:
+        """Give the Ask for a question: the one in force, or a canary's for its share."""
         # Looked up now: the wait was long enough for a new index, and the questions may know of it.
         ask = self.current()
         assert ask is not None, "an index is exchanged, never taken away"
-        return ask
-
-    def ask_for(self, job: Job) -> Ask:
-        """Give the Ask for a question: the one in force, or a canary's for its share."""
-        ask = self.in_force()
         return self.canary.ask_for(job.normalised, ask) if self.canary else ask
 
 
@@ -114,22 +106,15 @@ class Worker:
 
     async def _answer(self, batch: Sequence[Job]) -> None:
         async with self._holding(batch):
-            shares = dict.fromkeys((job.kind != "suggest", job.tenant) for job in batch)
-            for is_asked, tenant in sorted(shares, key=itemgetter(0)):
-                jobs = [job for job in batch if (job.kind != "suggest", job.tenant) == (is_asked, tenant)]
-                act = self._answer_tenant if is_asked else self._suggest
+            for tenant in dict.fromkeys(job.tenant for job in batch):
+                jobs = [job for job in batch if job.tenant == tenant]
                 try:
-                    await act(self._bots[tenant], jobs)
+                    await self._answer_tenant(self._bots[tenant], jobs)
                 except StoreUnavailable:
                     raise
                 except Exception:  # the edge of a job: a bug must not end the worker, nor stop the next tenant
                     # Nothing is acknowledged: each question comes back alone, and to the dead letters after five times.
                     log.exception("batch failed", tenant=tenant, questions=len(jobs))
-
-    async def _suggest(self, bot: Bot, jobs: Sequence[Job]) -> None:
-        typed = [Typed(text=job.text, limit=job.limit, locale=job.locale) for job in jobs]
-        given = await bot.in_force().suggest(typed)
-        await self._jobs.finish_suggested(list(zip(jobs, given, strict=True)))
 
     async def _answer_tenant(self, bot: Bot, jobs: Sequence[Job]) -> None:
         shares: dict[int, tuple[Ask, list[Job]]] = {}

@@ -12,9 +12,8 @@ from qa_service.domain.snowflake import Snowflake
 from qa_service.domain.suggestion import Match, Suggested, Suggestion, Typed
 from qa_service.store.bells import RedisBells
 from qa_service.store.connection import open_redis
-from qa_service.store.jobs import JobQueue
 from qa_service.store.keys import Keys
-from qa_service.store.typings import RedisTypings
+from qa_service.store.typings import RedisTypings, TypingQueue
 
 KEYS = Keys(tenant="shop")
 
@@ -34,7 +33,7 @@ class Scene:
     """A desk, and a worker who tells how often it was asked."""
 
     desk: TypingDesk
-    queue: JobQueue
+    queue: TypingQueue
     index: Index
     now: list[float]  # seconds
     asked: list[str] = field(default_factory=list)
@@ -63,7 +62,7 @@ async def scene(redis_url: str) -> AsyncIterator[Scene]:
             next_id=Snowflake(1).next_id,
             clock_s=lambda: now[0],
         )
-        queue = JobQueue(client, KEYS, consumer="test")
+        queue = TypingQueue(client, KEYS, consumer="test")
         await queue.ensure_group()
         yield Scene(desk=desk, queue=queue, index=index, now=now)
     await client.aclose()

@@ -9,7 +9,7 @@ from qa_service.domain.saying import Typing
 from qa_service.domain.suggestion import Match, Suggested, Suggestion, Typed
 from qa_service.store.jobs import JobQueue
 from qa_service.store.keys import Keys
-from qa_service.store.typings import RedisTypings
+from qa_service.store.typings import RedisTypings, TypingQueue
 
 NOW_MS = 1_760_000_000_000
 SUGGESTION = Suggestion(entry_id="return", text="退货流程", match=Match.PINYIN, highlight=((0, 2),))
@@ -22,8 +22,8 @@ def typings(client: Redis, keys: Keys) -> RedisTypings:
 
 
 @pytest.fixture
-def queue(client: Redis, keys: Keys) -> JobQueue:
-    return JobQueue(client, keys, consumer="first", claim_idle_ms=1, clock_ms=lambda: NOW_MS)
+def queue(client: Redis, keys: Keys) -> TypingQueue:
+    return TypingQueue(client, keys, consumer="first", claim_idle_ms=1, clock_ms=lambda: NOW_MS)
 
 
 def typing(job_id: str = "5", *, expires_at_ms: int = NOW_MS + 1000) -> Typing:
@@ -37,7 +37,7 @@ def test_redis_typings_are_the_typings_that_a_desk_asks_for(typings: RedisTyping
 
 
 async def test_what_is_typed_gets_one_reply_that_expires(
-    typings: RedisTypings, queue: JobQueue, client: Redis, keys: Keys
+    typings: RedisTypings, queue: TypingQueue, client: Redis, keys: Keys
 ) -> None:
     await typings.submit(typing())
     (job,) = await queue.take(block_ms=0)
@@ -50,7 +50,7 @@ async def test_what_is_typed_gets_one_reply_that_expires(
     assert await queue.backlog() == 0
 
 
-async def test_what_nobody_waits_for_is_dropped(typings: RedisTypings, queue: JobQueue) -> None:
+async def test_what_nobody_waits_for_is_dropped(typings: RedisTypings, queue: TypingQueue) -> None:
     await typings.submit(typing("1", expires_at_ms=NOW_MS))
     await typings.submit(typing("2", expires_at_ms=NOW_MS + 1))
     assert [job.reply_id for job in await queue.take(block_ms=0)] == ["2"]
@@ -63,3 +63,11 @@ async def test_a_full_queue_refuses_it(client: Redis, keys: Keys) -> None:
     with pytest.raises(Overloaded) as caught:
         await typings.submit(typing())
     assert caught.value.code == "queue-full"
+
+
+async def test_it_takes_no_room_from_questions_and_they_take_none_from_it(
+    client: Redis, keys: Keys, typings: RedisTypings, queue: TypingQueue
+) -> None:
+    await typings.submit(typing())
+    assert await JobQueue(client, keys, consumer="first").take(block_ms=0) == []
+    assert await queue.backlog() == 1

@@ -20,10 +20,9 @@ from qa_service.answering.no_cache import NoCache
 from qa_service.domain.answer import Answer
 from qa_service.domain.context import is_cacheable
 from qa_service.domain.question import Question
-from qa_service.domain.saying import Inquiry, Saying, Typing
+from qa_service.domain.saying import Inquiry, Saying
 from qa_service.domain.session import Message, MessageState, Session
 from qa_service.domain.snowflake import Snowflake, wall_clock_ms
-from qa_service.domain.suggestion import Suggested, Typed
 from qa_service.domain.text import normalise
 from qa_service.generation.extractive import ExtractiveGenerator
 from qa_service.retrieval.snapshot import Snapshot
@@ -34,7 +33,6 @@ from qa_service.store.jobs import JobQueue
 from qa_service.store.keys import Keys
 from qa_service.store.private import PrivateRedis
 from qa_service.store.sessions import RedisSessions
-from qa_service.store.typings import RedisTypings
 from qa_service.worker.door import Door
 from qa_service.worker.worker import Bot, Worker
 
@@ -236,24 +234,6 @@ async def test_a_pick_sees_the_choices_before_it_and_is_never_cached(
     assert len(asked_back.answer.choices) >= 2
     assert reply.answer.sources[0].entry_id == asked_back.answer.choices[1].entry_id
     assert place.ask.batches[-1][0].cache_key == ""
-
-
-async def test_suggestions_come_before_the_batch_that_they_were_taken_with(place: Workplace) -> None:
-    place.ask.gate.clear()
-    typings = RedisTypings(place.client, KEYS)
-    questions = [await place.submit("怎么开发票") for _ in range(3)]
-    job_id, soon_ms = IDS.next_id(), wall_clock_ms() + 30_000
-    for name, text in ((job_id, "退k"), (IDS.next_id(), "fapiao")):
-        typed = Typed(text=text, limit=2)
-        await typings.submit(Typing(job_id=name, typed=typed, request_id="r1", expires_at_ms=soon_ms))
-    async with place.worker():
-        given: Suggested = await eventually(lambda: typings.reply(job_id))
-        assert [one.entry_id for one in given.suggestions] == ["refund-time"]
-        assert given.index_version == place.ask.version
-        assert await place.inquiries.reply(questions[0]) is None
-        place.ask.gate.set()
-        assert (await place.answer_to(questions[0])).sources[0].entry_id == "invoice"
-    assert await place.queue().backlog() == 0
 
 
 async def test_while_there_is_no_index_questions_wait(place: Workplace) -> None:
