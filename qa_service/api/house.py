@@ -11,7 +11,7 @@ from qa_service.api.limits import Limits
 from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
-from qa_service.conversation.typing_desk import TypingDesk
+from qa_service.conversation.suggestion_desk import SuggestionDesk
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]  # a request or a WebSocket
 
@@ -32,7 +32,7 @@ class Rooms:
     conversation: Conversation
     desk: InquiryDesk
     erasure: Erasure
-    typing: TypingDesk
+    suggestions: SuggestionDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

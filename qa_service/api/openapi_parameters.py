@@ -20,6 +20,7 @@ class Text:
 
     text: str
     most_chars: int
+    pattern: str | None = None
     required: bool = False
     example: str = ""
 
@@ -44,6 +45,7 @@ def text(name: str, about: Text) -> Parameter:
         type=OpenAPIType.STRING,
         min_length=1 if about.required else None,
         max_length=about.most_chars,
+        pattern=about.pattern,
         examples=[about.example] if about.example else None,
     )
     return Parameter(name=name, param_in="query", description=about.text, required=about.required, schema=schema)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from qa_service.domain.answer import Answer
 from qa_service.domain.explanation import Explanation
-from qa_service.domain.saying import Acceptance, Accepted, Asked, Exported, Inquiry, Page, Saying, Typing
+from qa_service.domain.saying import Acceptance, Accepted, Asked, Exported, Inquiry, KeyPress, Page, Saying
 from qa_service.domain.session import Message, Proof, Session
 from qa_service.domain.suggestion import Suggested
 
@@ -20,12 +20,12 @@ __all__ = [
     "Exported",
     "Inquiries",
     "Inquiry",
+    "KeyPress",
     "Page",
     "Records",
     "Saying",
     "Sessions",
-    "Typing",
-    "Typings",
+    "Suggestions",
 ]
 
 
@@ -108,10 +108,10 @@ class Inquiries(Protocol):
         ...
 
 
-class Typings(Protocol):
+class Suggestions(Protocol):
     """What is being typed, on a queue of its own: not durable, with a reply that expires."""
 
-    async def submit(self, typing: Typing) -> None:
+    async def submit(self, press: KeyPress) -> None:
         """Queue it; Overloaded (queue-full) when there is no room."""
         ...
 

@@ -74,7 +74,7 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Typing:
+class KeyPress:
     """What somebody has typed so far. After `expires_at_ms` (Unix milliseconds) nobody wants suggestions for it."""
 
     job_id: str

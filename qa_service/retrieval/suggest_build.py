@@ -126,7 +126,6 @@ def _laid_out(lines: Sequence[_Line], names: Sequence[str]) -> dict[str, NDArray
     place_of = {name: place for place, name in enumerate(names)}
     pairs = sorted({(character, name) for line in lines for character, name in _pairs(line)})
     code_of = {pair: code for code, pair in enumerate(pairs, start=1)}
-    narrow = np.min_scalar_type(len(pairs))
     # The zeros behind are as many as any look from the last place may reach, the one before for a look back.
     codes: list[int] = [0]
     rows: list[int] = []
@@ -134,7 +133,7 @@ def _laid_out(lines: Sequence[_Line], names: Sequence[str]) -> dict[str, NDArray
         rows.append(len(codes))
         codes += [code_of[pair] for pair in _pairs(line)]
         codes.append(0)
-    text = np.array([*codes, *[0] * (LONGEST + 2)], max(narrow, np.dtype(np.uint16)))
+    text = np.array([*codes, *[0] * (LONGEST + 2)], np.uint16 if len(pairs) < 2**16 else np.uint32)
     characters = np.array([0, *(ord(character) for character, _ in pairs)], np.uint32)
     spellings = np.array([0, *(place_of[name] for _, name in pairs)], np.uint16)
     initials = np.array([0, *(ord(name[0]) if name else NO_SPELLING for _, name in pairs)], np.uint8)

@@ -104,7 +104,7 @@ class Customers:
         """Both know the same questions, so that only the version tells whose suggestions they are."""
         tenant, text = self.chance.choice(TENANTS), self.chance.choice(QUESTIONS)[: self.chance.randint(1, 4)]
         typed = Typed(text=text, limit=8, locale=self.chance.choice(LOCALES))
-        given = await self.served.rooms(tenant).typing.suggest(typed, request_id="r", pointer="q", wait_s=5)
+        given = await self.served.rooms(tenant).suggestions.suggest(typed, request_id="r", pointer="q", wait_s=5)
         if given.index_version not in self.served.marks[tenant] or not given.suggestions:
             self.crossed.append(f"{tenant}: {given}")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 
-from qa_service.api.bodies import locale_of, whole_number
+from qa_service.api.bodies import LOCALE, MAX_LOCALE_CHARS, VISIBLE, locale_of, whole_number
 from qa_service.api.caller import proof_of, rooms_of
 from qa_service.api.envelope import PREFIX, Document, Resource, respond
 from qa_service.api.openapi import described
@@ -22,11 +22,16 @@ _SUGGESTED = described(
         "q": Text(
             text="what has been typed so far: ideographs, letters, pinyin (whole or initials), or a mixture",
             most_chars=MAX_TYPED_CHARS,
+            pattern=VISIBLE,
             required=True,
             example="退h",
         ),
         "limit": Whole(text=f"how many suggestions at most, {_LIMIT} by default", least=1, most=_MAX_LIMIT),
-        "locale": Text(text="of questions that fit equally well, those in its language come first", most_chars=35),
+        "locale": Text(
+            text="of questions that fit equally well, those in its language come first",
+            most_chars=MAX_LOCALE_CHARS,
+            pattern=f"^({LOCALE})?$",
+        ),
         "sid": Text(text="the session that a session's token opens; the other tokens need none", most_chars=64),
     },
 )
@@ -45,7 +50,7 @@ async def suggest(request: Request[Any, Any, Any]) -> Response[bytes]:
         locale=locale_of(request),
     )
     request_id = request_id_of(request.scope)
-    given = await rooms_of(request).typing.suggest(typed, request_id=request_id, pointer="parameter:q")
+    given = await rooms_of(request).suggestions.suggest(typed, request_id=request_id, pointer="parameter:q")
     document = Document(
         data=[_resource(suggestion) for suggestion in given.suggestions],
         meta={"request_id": request_id, "index_version": given.index_version},

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from qa_service.conversation.ports import ActiveIndex, Bells, Typings
+from qa_service.conversation.ports import ActiveIndex, Bells, Suggestions
 from qa_service.conversation.replies import reply_to
 from qa_service.domain.errors import IndexUnavailable
-from qa_service.domain.saying import Typing
+from qa_service.domain.saying import KeyPress
 from qa_service.domain.snowflake import wall_clock_ms
 from qa_service.domain.suggestion import Suggested, Typed
 from qa_service.domain.text import check_typed
@@ -17,19 +17,19 @@ _KEPT_S = 5.0  # an entry that ends is offered for so long at most
 _KEPT = 4096  # wishes: some 8 MB
 
 
-class TypingDesk:
+class SuggestionDesk:
     """Gives suggestions for one tenant. What it remembers belongs to a version of the index, and goes with it."""
 
     def __init__(
         self,
         *,
-        typings: Typings,
+        suggestions: Suggestions,
         bells: Bells,
         index: ActiveIndex,
         next_id: Callable[[], str],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._typings = typings
+        self._suggestions = suggestions
         self._bells = bells
         self._index = index
         self._next_id = next_id
@@ -52,24 +52,27 @@ class TypingDesk:
         kept, until_s = self._kept.get(typed, (Suggested(), 0.0))
         if now_s < until_s and kept.index_version == version:
             return kept
-        typing = Typing(
+        press = KeyPress(
             job_id=self._next_id(),
             typed=typed,
             request_id=request_id,
             expires_at_ms=wall_clock_ms() + int(wait_s * 1000),
         )
         given = await reply_to(
-            typing.job_id,
+            press.job_id,
             bells=self._bells,
-            submit=lambda: self._typings.submit(typing),
-            read=self._typings.reply,
+            submit=lambda: self._suggestions.submit(press),
+            read=self._suggestions.reply,
             wait_s=wait_s,
         )
-        self._keep(typed, given, now_s + _KEPT_S)
+        self._keep(typed, given, now_s)
         return given
 
-    def _keep(self, typed: Typed, given: Suggested, until_s: float) -> None:
+    def _keep(self, typed: Typed, given: Suggested, now_s: float) -> None:
         self._kept.pop(typed, None)  # so that the oldest stands first
-        if len(self._kept) >= _KEPT:
-            del self._kept[next(iter(self._kept))]
-        self._kept[typed] = (given, until_s)
+        while self._kept:
+            oldest = next(iter(self._kept))
+            if now_s < self._kept[oldest][1] and len(self._kept) < _KEPT:
+                break
+            del self._kept[oldest]  # what customers type is kept no longer than it is of use
+        self._kept[typed] = (given, now_s + _KEPT_S)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from qa_service.domain.errors import Overloaded
-from qa_service.domain.saying import Typing
+from qa_service.domain.saying import KeyPress
 from qa_service.domain.suggestion import Suggested
 from qa_service.store.batcher import Batcher
 from qa_service.store.connection import translated
@@ -17,8 +17,8 @@ from qa_service.store.scripts import Call, load, run_many
 TYPED_CAP = 1000  # a worker looks up some thousand a second, and nobody waits for longer than one
 
 
-class RedisTypings:
-    """The Typings port of a conversation. A job and its reply share the partition of the job id."""
+class RedisSuggestions:
+    """The Suggestions port of a conversation. A job and its reply share the partition of the job id."""
 
     def __init__(
         self, client: Redis, keys: Keys, *, queue_cap: int = TYPED_CAP, batcher: Batcher | None = None
@@ -27,7 +27,7 @@ class RedisTypings:
         self._keys = keys
         self._queue_cap = queue_cap
 
-    async def submit(self, typing: Typing) -> None:
+    async def submit(self, press: KeyPress) -> None:
         """Queue it.
 
         Raises:
@@ -36,15 +36,15 @@ class RedisTypings:
         job = Job(
             kind="suggest",
             tenant=self._keys.tenant,
-            reply_id=typing.job_id,
-            text=typing.typed.text,
+            reply_id=press.job_id,
+            text=press.typed.text,
             normalised="",
-            locale=typing.typed.locale,
-            limit=typing.typed.limit,
-            request_id=typing.request_id,
-            expires_at_ms=typing.expires_at_ms,
+            locale=press.typed.locale,
+            limit=press.typed.limit,
+            request_id=press.request_id,
+            expires_at_ms=press.expires_at_ms,
         )
-        queue = self._keys.typed(self._keys.partition(typing.job_id))
+        queue = self._keys.typed(self._keys.partition(press.job_id))
         call = Call(script=load("submit"), keys=(queue,), args=(self._queue_cap, encode_job(job)))
         if not await self._batcher.run(call):
             raise Overloaded("the queue is full", code="queue-full")
@@ -56,7 +56,7 @@ class RedisTypings:
         return decode_suggested(record) if isinstance(record, bytes) else None
 
 
-class TypingQueue(JobQueue):
+class SuggestionQueue(JobQueue):
     """The worker's end: a JobQueue of jobs of the kind "suggest"."""
 
     async def finish_suggested(self, outcomes: Sequence[tuple[Job, Suggested]]) -> None:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from qa_service.answering.ask import Ask
 from qa_service.answering.decide import Policy
 from qa_service.answering.no_cache import NoCache
-from qa_service.domain.saying import Typing
+from qa_service.domain.saying import KeyPress
 from qa_service.domain.snowflake import Snowflake, wall_clock_ms
 from qa_service.domain.suggestion import Suggested, Typed
 from qa_service.generation.extractive import ExtractiveGenerator
@@ -22,9 +22,9 @@ from qa_service.main import make_ask
 from qa_service.retrieval.snapshot import Snapshot
 from qa_service.store.connection import open_redis
 from qa_service.store.keys import Keys
-from qa_service.store.typings import RedisTypings, TypingQueue
+from qa_service.store.suggestions import RedisSuggestions, SuggestionQueue
 from qa_service.worker.door import Door
-from qa_service.worker.typing import TypingWorker
+from qa_service.worker.suggesting import SuggestionWorker
 from qa_service.worker.worker import Bot
 
 T = TypeVar("T")
@@ -56,15 +56,15 @@ class Workplace:
     asks: dict[str, Ask | None] = field(default_factory=dict)
 
     @property
-    def queue(self) -> TypingQueue:
-        return TypingQueue(self.client, KEYS, consumer="first", tenants=("shop", "bank"), claim_idle_ms=50)
+    def queue(self) -> SuggestionQueue:
+        return SuggestionQueue(self.client, KEYS, consumer="first", tenants=("shop", "bank"), claim_idle_ms=50)
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
         bots = {tenant: Bot(current=lambda tenant=tenant: self.asks.get(tenant)) for tenant in ("shop", "bank")}  # type: ignore[misc]  # bound in the loop
         stop = asyncio.Event()
         async with Door() as door:
-            running = asyncio.create_task(TypingWorker(jobs=self.queue, bots=bots, door=door).run(stop))
+            running = asyncio.create_task(SuggestionWorker(jobs=self.queue, bots=bots, door=door).run(stop))
             try:
                 yield
             finally:
@@ -73,17 +73,17 @@ class Workplace:
 
     async def type(self, text: str, *, tenant: str = "shop", wait_ms: int = 30_000) -> str:
         job_id = IDS.next_id()
-        typing = Typing(
+        press = KeyPress(
             job_id=job_id,
             typed=Typed(text=text, limit=2),
             request_id="r1",
             expires_at_ms=wall_clock_ms() + wait_ms,
         )
-        await RedisTypings(self.client, KEYS.of(tenant)).submit(typing)
+        await RedisSuggestions(self.client, KEYS.of(tenant)).submit(press)
         return job_id
 
     async def given(self, job_id: str, *, tenant: str = "shop") -> Suggested:
-        return await eventually(lambda: RedisTypings(self.client, KEYS.of(tenant)).reply(job_id))
+        return await eventually(lambda: RedisSuggestions(self.client, KEYS.of(tenant)).reply(job_id))
 
 
 async def eventually(look: Callable[[], Awaitable[T | None]], within_s: float = 8.0) -> T:
@@ -95,7 +95,7 @@ async def eventually(look: Callable[[], Awaitable[T | None]], within_s: float = 
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    return open_small(tmp_path_factory.mktemp("typing"))
+    return open_small(tmp_path_factory.mktemp("press"))
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ async def test_a_bug_is_logged_and_the_next_key_press_is_served(place: Workplace
                 assert (await place.given(await place.type("退k"))).suggestions
 
 
-async def _empty(queue: TypingQueue) -> bool | None:
+async def _empty(queue: SuggestionQueue) -> bool | None:
     return True if await queue.backlog() == 0 else None
 
 

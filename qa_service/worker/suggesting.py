@@ -12,7 +12,7 @@ import structlog
 from qa_service.domain.errors import StoreUnavailable
 from qa_service.domain.suggestion import Suggested, Typed
 from qa_service.store.records import Job
-from qa_service.store.typings import TypingQueue
+from qa_service.store.suggestions import SuggestionQueue
 from qa_service.worker.door import Door
 from qa_service.worker.worker import Bot
 
@@ -24,13 +24,13 @@ _RECLAIM_EVERY_S = 5.0  # what a dead worker left: nobody waits for it any more,
 log = structlog.get_logger(__name__)
 
 
-class TypingWorker:
+class SuggestionWorker:
     """One process's way of suggesting; `bots` are those of the tenants that it serves, by name.
 
     `door` is its own: at that of the batches a millisecond would wait for hundreds.
     """
 
-    def __init__(self, *, jobs: TypingQueue, bots: Mapping[str, Bot], door: Door) -> None:
+    def __init__(self, *, jobs: SuggestionQueue, bots: Mapping[str, Bot], door: Door) -> None:
         self._jobs = jobs
         self._bots = bots
         self._door = door
