@@ -1,7 +1,8 @@
 """Type-ahead over known questions: what has been typed goes in, the entries it may become come out, best first.
 
-By kind: a question that begins with it, one with a word that does, by pinyin, within a word, but for a slip. Within a
-kind an entry's own question comes before its other wordings, and the shorter before the longer. It knows no session.
+By kind: a question that begins with it, one with a word that does, by pinyin, within a word; where there is none of
+these, but for a slip. Within a kind an entry's own question comes before its other wordings, and the shorter before the
+longer. It knows no session.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -68,7 +69,7 @@ class Suggester:
         found: dict[int, _Found] = {}
         if folded and len(self._entries):
             now = microseconds(self._clock())
-            for match, met in self._kinds(folded):
+            for match, met in self._kinds(folded, found):
                 room = limit - len(found)
                 more = self._valid(met, match, found.keys(), max(room, _AMONG) if locale else room, now)
                 chosen = self._in_language_first(more, locale)[:room] if locale else list(more)
@@ -77,7 +78,8 @@ class Suggester:
                     break  # before the next kind is looked for
         return tuple(self._told(owner, one) for owner, one in found.items())
 
-    def _kinds(self, folded: str) -> Iterator[tuple[Match, Met]]:
+    def _kinds(self, folded: str, found: Collection[int]) -> Iterator[tuple[Match, Met]]:
+        """Give what fits, kind after kind; slips are looked for only where nothing has been found by then."""
         ids = self._index.ids_of(folded)
         if ids is not None:
             for order in ("starts", "words"):
@@ -87,7 +89,7 @@ class Suggester:
                 yield Match.PINYIN, self._pinyin.following(order, folded)
         if ids is not None:
             yield Match.SUBSTRING, _as_met(self._index.following("inside", ids), len(ids))
-        for met in self._fuzzy.following(folded):
+        for met in self._fuzzy.following(folded) if not found else ():
             yield Match.FUZZY, met
 
     def _valid(self, met: Met, match: Match, known: Collection[int], room: int, now: int) -> dict[int, _Found]:
