@@ -25,6 +25,7 @@ from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
 from qa_service.conversation.streams import Streams
+from qa_service.conversation.suggestion_desk import SuggestionDesk
 from qa_service.domain.errors import SettingsError, StoreUnavailable
 from qa_service.domain.session import Proof
 from qa_service.domain.share import parse_share
@@ -52,7 +53,9 @@ from qa_service.store.leases import WorkerLease
 from qa_service.store.limits import RedisLimits
 from qa_service.store.sessions import RedisSessions
 from qa_service.store.shadow_counts import ShadowCounts
+from qa_service.store.suggestions import RedisSuggestions, SuggestionQueue
 from qa_service.worker.door import Door as WorkerDoor
+from qa_service.worker.suggesting import SuggestionWorker
 from qa_service.worker.tenant import OnTrial, TenantInWorker
 from qa_service.worker.trial import Canary, Shadow
 from qa_service.worker.worker import Worker
@@ -182,11 +185,13 @@ async def furnished(settings: Settings) -> AsyncIterator[House]:
             share = parse_share(settings_of(settings, one.name).canary)
             index = await stack.enter_async_context(RedisActiveIndex(client, own, share=share))
             sessions = RedisSessions(client, own, queue_cap=cap, batcher=batcher)
+            suggestions = RedisSuggestions(client, own, batcher=batcher)
             inquiries = RedisInquiries(client, own, queue_cap=cap, batcher=batcher)
             indexes[one.name] = index
             tenants[one.name] = Rooms(
                 conversation=Conversation(sessions=sessions, bells=bells, index=index, next_id=new_id, tenant=one.name),
                 desk=InquiryDesk(inquiries=inquiries, bells=bells, index=index, next_id=new_id),
+                suggestions=SuggestionDesk(suggestions=suggestions, bells=bells, index=index, next_id=new_id),
                 erasure=Erasure(records=RedisErasure(client, own, batcher=batcher), index=index),
                 streams=Streams(events=RedisEvents(client, own, batcher=batcher), bells=bells),
                 webhooks=webhook_desk(settings, batcher, own, new_id),
@@ -248,9 +253,15 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             batch=settings.batch,
             claim_idle_ms=settings.claim_idle_ms,
         )
+        at_key_presses = SuggestionWorker(
+            jobs=SuggestionQueue(client, keys, consumer=name, tenants=settings.tenants),
+            bots={one.tenant: one.bot for one in tenants},
+            door=await stack.enter_async_context(WorkerDoor()),
+        )
+        suggesting = tasks.create_task(at_key_presses.run(stop))
         following = [tasks.create_task(one.follow(stop)) for one in tenants]
         await worker.run(stop)
-        await asyncio.gather(*following)  # whose last beats would come after the farewells
+        await asyncio.gather(suggesting, *following)  # whose last beats would come after the farewells
         with contextlib.suppress(StoreUnavailable):
             await asyncio.gather(*(one.leave() for one in tenants))
 

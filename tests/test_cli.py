@@ -150,6 +150,21 @@ def test_ask_shows_the_answer_the_decision_and_the_candidates(verb: Verb, versio
     assert [row.split()[-2] for row in rows] == ["invoice"]
 
 
+def test_suggest_shows_known_questions_with_what_matches(verb: Verb, version: str) -> None:
+    shown = verb("suggest shenqtuihuo --limit 2")
+    assert shown.exit_code == 0
+    assert shown.stdout.splitlines() == ["pinyin     怎么[申请退货]  return"]
+    assert verb("suggest zzzz").stdout == ""
+    first, *_ = json.loads(verb("suggest 怎么申 --json").stdout)
+    assert first == {"entry_id": "return", "text": "怎么申请退货", "match": "prefix", "highlight": [[0, 3]]}
+
+
+def test_suggest_refuses_what_is_no_beginning(verb: Verb, version: str) -> None:
+    refused = verb("suggest", "退" * 65)
+    assert refused.exit_code == 1
+    assert "64 characters" in one_line(refused)
+
+
 def test_ask_gives_everything_as_json(verb: Verb, version: str) -> None:
     told = json.loads(verb("ask --json 怎么开发票").stdout)
     assert told["asked"] == "怎么开发票"

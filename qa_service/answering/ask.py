@@ -18,6 +18,7 @@ from qa_service.domain.hit import Ranking
 from qa_service.domain.passage import Draft, Passage
 from qa_service.domain.question import Question
 from qa_service.domain.stopwatch import Stopwatch
+from qa_service.domain.suggestion import Suggested, Typed
 
 _PASSAGES_READ = 3  # by the generator, and only those that score nearly as high as the best
 _CLOSE = 0.85
@@ -91,6 +92,15 @@ class Ask:
         [outcome] = await self([replace(question, cache_key="")])
         explained: Explanation = await self._door(lambda: self._explained(outcome))
         return explained
+
+    def suggest(self, all_typed: Sequence[Typed]) -> list[Suggested]:
+        """Give known questions for what each of several askers has typed; CPU work of a millisecond each."""
+        found = {typed: self._suggested(typed) for typed in set(all_typed)}  # the same is looked up once
+        return [found[typed] for typed in all_typed]
+
+    def _suggested(self, typed: Typed) -> Suggested:
+        suggestions = self._knowledge.suggest(typed.text, typed.limit, locale=typed.locale)
+        return Suggested(suggestions=suggestions, index_version=self.version)
 
     async def _look_up(self, questions: Sequence[Question]) -> list[Answer | None]:
         keyed = [(place, q) for place, q in enumerate(questions) if q.cache_key]

@@ -10,6 +10,7 @@ from qa_service.domain.hit import Ranking
 from qa_service.domain.passage import Draft, Passage
 from qa_service.domain.question import Question
 from qa_service.domain.stopwatch import Stopwatch
+from qa_service.domain.suggestion import Suggestion
 
 Door = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs CPU work off the event loop, a bounded number of pieces at a time, and gives its result."""
@@ -34,6 +35,10 @@ class Knowledge(Protocol):
 
     def rank_passages(self, texts: Sequence[str], watch: Stopwatch) -> list[Ranking]:
         """Rank passages for each text, as one batch; `watch` counts the stages."""
+        ...
+
+    def suggest(self, typed: str, limit: int, *, locale: str = "") -> tuple[Suggestion, ...]:
+        """Give at most `limit` FAQ entries whose question what was typed may become, best first."""
         ...
 
     def tokens(self, text: str) -> tuple[str, ...]:

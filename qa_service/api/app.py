@@ -26,6 +26,7 @@ from qa_service.api.routes.openai import complete_chat, list_models, read_model
 from qa_service.api.routes.operation import healthz, readyz
 from qa_service.api.routes.replies import cancel_message, judge_message
 from qa_service.api.routes.sessions import bind_session, erase_session, open_session, read_session
+from qa_service.api.routes.suggest import suggest
 from qa_service.api.routes.users import erase_user, export_user
 from qa_service.api.routes.webhooks import WEBHOOK_ROUTES
 from qa_service.api.routes.ws import talk
@@ -51,6 +52,7 @@ ROUTES: Sequence[HTTPRouteHandler] = (
     complete_chat,
     list_models,
     read_model,
+    suggest,
     issue_token,
     public_keys,
     healthz,

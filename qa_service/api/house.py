@@ -12,6 +12,7 @@ from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
 from qa_service.conversation.streams import Streams
+from qa_service.conversation.suggestion_desk import SuggestionDesk
 from qa_service.webhooks.desk import WebhookDesk
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]  # a request or a WebSocket
@@ -35,6 +36,7 @@ class Rooms:
     erasure: Erasure
     streams: Streams
     webhooks: WebhookDesk
+    suggestions: SuggestionDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

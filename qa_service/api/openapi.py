@@ -1,5 +1,6 @@
 """The API described: OpenAPI 3.1 at /schema, with a page that loads nothing from elsewhere. It knows no handler."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import qa_service
 from qa_service.access.caller import Scope
 from qa_service.api.errors import PROBLEM
 from qa_service.api.openapi_bodies import body_schema
-from qa_service.api.openapi_parameters import Line, Whole, whole_number, written
+from qa_service.api.openapi_parameters import Line, Whole, in_query, written
 
 _PAGE = Path(__file__).parent / "assets" / "openapi.html"
 _REASONS = {
@@ -114,8 +115,7 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
     may_lack_body: bool = False,
     example: dict[str, Any] | None = None,
     errors: tuple[int, ...] = (),
-    query: dict[str, Whole] | None = None,
-    words: dict[str, Line] | None = None,
+    query: Mapping[str, Whole | Line] | None = None,
     headers: dict[str, Line] | None = None,
     accepts: bool = False,
     streams: bool = False,
@@ -140,8 +140,7 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
                 self.request_body = RequestBody(content=content, required=not may_lack_body, description=body.__doc__)
             self.parameters = [
                 *(self.parameters or []),
-                *(whole_number(name, whole) for name, whole in (query or {}).items()),
-                *(written(name, line, place="query") for name, line in (words or {}).items()),
+                *(in_query(name, about) for name, about in (query or {}).items()),
                 *(written(name, line, place="header") for name, line in (headers or {}).items()),
             ]
             # Litestar adds a 400 of its own to whatever has parameters.
@@ -253,7 +252,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="users", description="All that is kept of a user: export and erase it"),
             Tag(name="messages", description="Ask, and read what was said"),
             Tag(name="events", description="Follow a session as it goes on"),
-            Tag(name="answers", description="One stateless question"),
+            Tag(name="answers", description="One stateless question, and what it may become while it is typed"),
             Tag(name="webhooks", description="Signed events for your back end, and what became of their delivery"),
             Tag(name="compat", description="For callers that speak XML only"),
             Tag(name="openai", description="What an OpenAI client needs"),

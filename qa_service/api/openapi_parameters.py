@@ -22,6 +22,13 @@ class Line:
     text: str
     most_chars: int | None = None
     pattern: str | None = None
+    required: bool = False
+    example: str = ""
+
+
+def in_query(name: str, about: Whole | Line) -> Parameter:
+    """Describe a member of the query."""
+    return whole_number(name, about) if isinstance(about, Whole) else written(name, about, place="query")
 
 
 def whole_number(name: str, whole: Whole) -> Parameter:
@@ -32,5 +39,11 @@ def whole_number(name: str, whole: Whole) -> Parameter:
 
 def written(name: str, line: Line, *, place: Literal["header", "query"]) -> Parameter:
     """Describe a text in a header field or in the query."""
-    schema = Schema(type=OpenAPIType.STRING, max_length=line.most_chars, pattern=line.pattern)
-    return Parameter(name=name, param_in=place, description=line.text, required=False, schema=schema)
+    schema = Schema(
+        type=OpenAPIType.STRING,
+        min_length=1 if line.required else None,
+        max_length=line.most_chars,
+        pattern=line.pattern,
+        examples=[line.example] if line.example else None,
+    )
+    return Parameter(name=name, param_in=place, description=line.text, required=line.required, schema=schema)

@@ -1,4 +1,4 @@
-"""ask, eval and calibrate: questions without a server."""
+"""ask, suggest, eval and calibrate: questions without a server."""
 
 import json
 import tempfile
@@ -12,7 +12,8 @@ from qa_service.answering.ask import Outcome
 from qa_service.answering.no_cache import NoCache
 from qa_service.cli.group import PATH, at_once, chosen_version, recipe_of, run, settings_in_force, verbs
 from qa_service.domain.question import Question
-from qa_service.domain.text import check_question
+from qa_service.domain.suggestion import Suggestion
+from qa_service.domain.text import check_question, check_typed
 from qa_service.knowledge.build import build
 from qa_service.knowledge.calibrate import Bounds, calibrate
 from qa_service.knowledge.evaluate import as_json, check_labels, evaluate, read_questions, table
@@ -31,6 +32,23 @@ def ask_command(question: str, *, as_json_text: bool) -> None:
     ask = make_ask(snapshot, NoCache(), at_once)
     [outcome] = run(ask([Question(text=check_question(question))]))
     click.echo(msgspec.json.encode(outcome).decode() if as_json_text else _told(outcome))
+
+
+@verbs.command("suggest")
+@click.argument("text")
+@click.option("--limit", type=click.IntRange(1, 20), default=8, show_default=True, help="suggestions at most")
+@click.option("--locale", default="", help="prefer its language")
+@click.option("--json", "as_json_text", is_flag=True, help="print everything as JSON")
+def suggest_command(text: str, limit: int, locale: str, *, as_json_text: bool) -> None:
+    """Suggest known questions of the active index for what has been typed so far, without a server."""
+    settings = settings_in_force()
+    snapshot = open_version(settings, chosen_version(versions_of(settings), None))
+    suggestions = snapshot.suggest(check_typed(text, pointer="text"), limit, locale=locale)
+    if as_json_text:
+        click.echo(msgspec.json.encode(suggestions).decode())
+        return
+    for suggestion in suggestions:
+        click.echo(f"{suggestion.match.value:9}  {_marked(suggestion)}  {suggestion.entry_id}")
 
 
 @verbs.command("eval")
@@ -87,6 +105,15 @@ def calibrate_command(questions: tuple[Path, ...], precision: float, refusal: fl
         versions.activate(new)
     click.echo(msgspec.json.format(msgspec.json.encode(fitted), indent=1).decode())
     click.echo(new)
+
+
+def _marked(suggestion: Suggestion) -> str:
+    """Show a suggestion with what matches in brackets."""
+    shown, end = "", 0
+    for begin, until in suggestion.highlight:
+        shown += f"{suggestion.text[end:begin]}[{suggestion.text[begin:until]}]"
+        end = until
+    return shown + suggestion.text[end:]
 
 
 def _told(outcome: Outcome) -> str:

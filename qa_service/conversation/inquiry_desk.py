@@ -3,15 +3,15 @@
 A caller that keeps the conversation itself brings it along; it is forgotten with the question.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from qa_service.conversation.ports import ActiveIndex, Bells, Inquiries
+from qa_service.conversation.replies import reply_to
 from qa_service.domain.answer import Answer
 from qa_service.domain.context import is_cacheable
-from qa_service.domain.errors import AnswerLate, IndexUnavailable
+from qa_service.domain.errors import IndexUnavailable
 from qa_service.domain.explanation import Explanation
 from qa_service.domain.question import Turn
 from qa_service.domain.saying import Inquiry
@@ -19,7 +19,6 @@ from qa_service.domain.session import CONTEXT_TURNS
 from qa_service.domain.snowflake import wall_clock_ms
 from qa_service.domain.text import MAX_QUESTION_CHARS, check_question, normalise
 
-_READ_AGAIN_S = 1.0
 Reply = TypeVar("Reply", Answer, Explanation)
 
 
@@ -82,14 +81,13 @@ class InquiryDesk:
     async def _await_reply(
         self, inquiry: Inquiry, read: Callable[[str], Awaitable[Reply | None]], wait_s: float
     ) -> Reply:
-        ends = time.monotonic() + wait_s
-        async with self._bells.listen(inquiry.job_id) as bell:
-            await self._inquiries.submit(inquiry)
-            while (left_s := ends - time.monotonic()) > 0:
-                await bell.wait(min(_READ_AGAIN_S, left_s))
-                if reply := await read(inquiry.job_id):
-                    return reply
-        raise AnswerLate(f"no worker answered within {wait_s:g} s")
+        return await reply_to(
+            inquiry.job_id,
+            bells=self._bells,
+            submit=lambda: self._inquiries.submit(inquiry),
+            read=read,
+            wait_s=wait_s,
+        )
 
 
 def _bounded(history: Sequence[Turn]) -> tuple[Turn, ...]:

@@ -7,8 +7,9 @@ from typing import Protocol
 from qa_service.domain.answer import Answer
 from qa_service.domain.event import EventPage, Feedback, Whisper
 from qa_service.domain.explanation import Explanation
-from qa_service.domain.saying import Acceptance, Accepted, Asked, Exported, Inquiry, Page, Saying
+from qa_service.domain.saying import Acceptance, Accepted, Asked, Exported, Inquiry, KeyPress, Page, Saying
 from qa_service.domain.session import Message, Proof, Session
+from qa_service.domain.suggestion import Suggested
 
 __all__ = [
     "Acceptance",
@@ -22,10 +23,12 @@ __all__ = [
     "Follower",
     "Inquiries",
     "Inquiry",
+    "KeyPress",
     "Page",
     "Records",
     "Saying",
     "Sessions",
+    "Suggestions",
 ]
 
 
@@ -153,6 +156,18 @@ class Inquiries(Protocol):
 
     async def explanation(self, job_id: str) -> Explanation | None:
         """The explanation that an inquiry with `explain` asked for, once a worker has given it."""
+        ...
+
+
+class Suggestions(Protocol):
+    """What is being typed, on a queue of its own: not durable, with a reply that expires."""
+
+    async def submit(self, press: KeyPress) -> None:
+        """Queue it; Overloaded (queue-full) when there is no room."""
+        ...
+
+    async def reply(self, job_id: str) -> Suggested | None:
+        """The suggestions, once a worker has given them."""
         ...
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from qa_service.domain.event import Feedback
 from qa_service.domain.question import Turn
 from qa_service.domain.session import Message, Proof, Session
+from qa_service.domain.suggestion import Typed
 
 
 class Acceptance(StrEnum):
@@ -73,6 +74,16 @@ class Exported:
     session: Session
     messages: tuple[Message, ...]
     feedback: tuple[Feedback, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPress:
+    """What somebody has typed so far. After `expires_at_ms` (Unix milliseconds) nobody wants suggestions for it."""
+
+    job_id: str
+    typed: Typed
+    request_id: str
+    expires_at_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

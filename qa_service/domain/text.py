@@ -7,6 +7,7 @@ import unicodedata
 from qa_service.domain.errors import InvalidInput
 
 MAX_QUESTION_CHARS = 500  # the article's limit, after trimming
+MAX_TYPED_CHARS = 64  # of what suggestions are wanted for, after trimming
 
 # Full-width ASCII (！ to ～) and the ideographic space. NFKC would do more, and merge 10² with 102.
 _FOLD_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
@@ -35,6 +36,20 @@ def normalise(text: str) -> str:
 def question_hash(normalised: str) -> str:
     """128 bits of BLAKE2b over a normalised question, as 32 hex digits."""
     return hashlib.blake2b(normalised.encode(), digest_size=16).hexdigest()
+
+
+def check_typed(text: str, *, pointer: str) -> str:
+    """Give what has been typed so far, trimmed.
+
+    Raises:
+        InvalidInput: it is empty, or longer than 64 characters (invalid-parameter).
+    """
+    trimmed = _INVISIBLE.sub("", "".join(char for char in text if unicodedata.category(char) not in {"Cc", "Cs"}))
+    trimmed = trimmed.strip()
+    if not 1 <= len(trimmed) <= MAX_TYPED_CHARS:
+        detail = f"what is typed has 1 to {MAX_TYPED_CHARS} characters"
+        raise InvalidInput(detail, code="invalid-parameter", pointer=pointer)
+    return trimmed
 
 
 def check_question(text: object, *, pointer: str = "/text") -> str:

@@ -33,10 +33,12 @@ from qa_service.retrieval.snapshot import (
     FAQ,
     PASSAGES,
     QUICK,
+    SUGGEST,
     SYNONYMS,
     open_shelf,
     reading_encoder,
 )
+from qa_service.retrieval.suggest_build import build_suggestions
 from qa_service.retrieval.tokens import Tokeniser
 from qa_service.retrieval.vectors import build_vectors
 
@@ -94,6 +96,7 @@ def build(reading: Reading, sources: Sequence[Path], versions: Versions, recipe:
             shutil.copyfile(path, folder / name)
         kind = build_shelf(faq, folder / FAQ, tokeniser, encoder)
         build_shelf(passages, folder / PASSAGES, tokeniser, encoder)
+        build_suggestions(faq, folder / SUGGEST, tokeniser)
         if quick:
             write_vectors(faq, folder / QUICK, quick)
         created_at = datetime.now(UTC)

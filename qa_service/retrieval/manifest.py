@@ -17,7 +17,7 @@ import msgspec
 
 from qa_service.domain.errors import SnapshotError
 
-FORMAT = 1  # of the snapshot as a whole; another number is refused
+FORMAT = 2  # of the snapshot as a whole; another number is refused
 MANIFEST = "manifest.json"
 _BLOCK_BYTES = 1 << 20
 

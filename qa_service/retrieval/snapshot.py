@@ -14,6 +14,7 @@ from qa_service.domain.errors import SnapshotError
 from qa_service.domain.explanation import ExplainedHit
 from qa_service.domain.hit import Ranking
 from qa_service.domain.stopwatch import Stopwatch
+from qa_service.domain.suggestion import Suggestion
 from qa_service.retrieval.calibration import Calibration
 from qa_service.retrieval.canaries import check_canaries, read_canaries
 from qa_service.retrieval.cascade import QuickLook, open_quick_look
@@ -26,12 +27,14 @@ from qa_service.retrieval.manifest import Manifest, read_manifest
 from qa_service.retrieval.meanings import Meanings
 from qa_service.retrieval.rerank import LightReranker, Reranker
 from qa_service.retrieval.shelf import Shelf
+from qa_service.retrieval.suggest import Suggester
 from qa_service.retrieval.synonyms import ReadingEncoder
 from qa_service.retrieval.tokens import Tokeniser
 from qa_service.retrieval.vectors import VectorIndex
 
 FAQ, PASSAGES = "faq", "passages"  # the shelves' folders
 QUICK = "quick"  # the FAQ's vectors once more, by the built-in encoder
+SUGGEST = "suggest"  # the FAQ's questions for type-ahead
 CALIBRATION = "calibration.json"
 CUSTOM_WORDS = "words.txt"
 SYNONYMS = "synonyms.txt"
@@ -46,6 +49,7 @@ class Snapshot:
     calibration: Calibration
     faq: Shelf
     passages: Shelf
+    suggester: Suggester
     quick: QuickLook | None = None
 
     @property
@@ -81,6 +85,10 @@ class Snapshot:
         with watch("encode"):
             encoded = self.encoder.encode(texts)
         return shelf.rank(texts, encoded, watch)
+
+    def suggest(self, typed: str, limit: int, *, locale: str = "") -> tuple[Suggestion, ...]:
+        """Give at most `limit` FAQ entries whose question what was typed may become, best first."""
+        return self.suggester.suggest(typed, limit, locale=locale)
 
     def likeness(self, question: str, texts: Sequence[str]) -> list[float]:
         """Give each text's cosine (-1 to 1) to a question."""
@@ -143,6 +151,7 @@ def open_snapshot(
         calibration=calibration,
         faq=shelves[FAQ],
         passages=shelves[PASSAGES],
+        suggester=Suggester.open(folder / SUGGEST, shelves[FAQ].entries),
         quick=look,
     )
 

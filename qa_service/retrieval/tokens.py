@@ -104,7 +104,7 @@ class Tokeniser:
         inside: dict[int, tuple[int, int]] = {}
         for piece in _PIECE.finditer(folded):
             begin = piece.start()
-            for word in self._cut(piece[0]) if piece["unspaced"] else [piece[0]]:
+            for word in self.cut(piece[0]) if piece["unspaced"] else [piece[0]]:
                 end = begin + len(word)
                 inside.update(dict.fromkeys(range(begin + 1, end), (begin, end)))
                 begin = end
@@ -123,9 +123,10 @@ class Tokeniser:
 
     def _unspaced(self, run: str) -> list[str]:
         bigrams = [run[start : start + 2] for start in range(len(run) - 1)]
-        return [*self._cut(run), *run, *bigrams, *bigrams]
+        return [*self.cut(run), *run, *bigrams, *bigrams]
 
-    def _cut(self, run: str) -> list[str]:
+    def cut(self, run: str) -> list[str]:
+        """Cut a run of ideographs, without spaces between them, into dictionary words."""
         # The dictionary's guesses at new words (HMM) cost recall on every set measured.
         words: list[str] = self._dictionary.cut(run, False)  # noqa: FBT003 - the binding takes it by position only
         return words

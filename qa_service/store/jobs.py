@@ -178,9 +178,13 @@ class JobQueue:
         chosen = self._tenants if tenants is None else tenants
         return [(tenant, partition) for tenant in chosen for partition in range(self._keys.partitions)]
 
+    @staticmethod
+    def _stream(keys: Keys, partition: int) -> str:
+        return keys.queue(partition)
+
     def _queue(self, place: Place) -> str:
         tenant, partition = place
-        return self._keys.of(tenant).queue(partition)
+        return self._stream(self._keys.of(tenant), partition)
 
     async def _read_new(self, queues: Sequence[str], count: int, block_ms: int) -> list[Any]:
         """XREADGROUP's [[queue, [[entry id, [name, job]], ...]], ...]."""
@@ -242,7 +246,7 @@ class JobQueue:
 
     def _replying(self, job: Job, record: bytes) -> Call:
         keys = self._keys.of(job.tenant)
-        queue, channel = keys.queue(job.partition), keys.events(job.partition)
+        queue, channel = self._stream(keys, job.partition), keys.events(job.partition)
         args = (record, REPLY_TTL_MS, self._group, job.entry_id, channel, job.reply_id)
         return Call(script=load("reply"), keys=(queue, keys.reply(job.reply_id)), args=args)
 

@@ -64,6 +64,10 @@ class Keys:
         """Stream: the tenant's jobs, and no other's. It has no TTL, so that no eviction policy may drop it."""
         return f"{self.prefix}:{{p{partition}}}:{_part(self.tenant)}:bot.query"
 
+    def typed(self, partition: int) -> str:
+        """Stream: what is being typed; apart from the questions, so that no key press waits behind a batch of them."""
+        return f"{self.prefix}:{{p{partition}}}:{_part(self.tenant)}:bot.typed"
+
     def dead(self, partition: int) -> str:
         """Stream: jobs that were given up."""
         return f"{self.queue(partition)}.dead"

@@ -14,6 +14,7 @@ from qa_service.domain.event import Feedback, FeedbackValue, Piece, Typed, Typin
 from qa_service.domain.explanation import Explanation
 from qa_service.domain.question import Turn, turn_of
 from qa_service.domain.session import Message, MessageState, Role
+from qa_service.domain.suggestion import Suggested
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,10 +32,11 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Job:
     """One question on its way to a worker.
 
-    `kind` is "turn" (its answer, `reply_id`, belongs to the session `sid`), "inquiry" or "explain" (`reply_id` is the
-    job id, and after `expires_at_ms` nobody waits for the answer, or for its explanation). `cache_key` is a whole
-    Redis key, empty when the answer must not be cached. `history` is an inquiry's; a turn's stands in its session.
-    Where it was taken from the queue: `entry_id`, `partition`, and how often it was delivered.
+    `kind` is "turn" (its answer, `reply_id`, belongs to the session `sid`), "inquiry", "explain" or "suggest"
+    (`reply_id` is the job id, and after `expires_at_ms` nobody waits for the answer, for its explanation, or for at
+    most `limit` suggestions). `cache_key` is a whole Redis key, empty when the answer must not be cached. `history` is
+    an inquiry's; a turn's stands in its session. Where it was taken from the queue: `entry_id`, `partition`, and how
+    often it was delivered.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class Job:
     expires_at_ms: int | None = None  # Unix milliseconds
     cache_key: str = ""
     history: tuple[Turn, ...] = ()
+    limit: int = 0
     entry_id: str = ""
     partition: int = 0
     deliveries: int = 1
@@ -71,6 +74,7 @@ _json = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(_Header)
 _answer_decoder = msgspec.json.Decoder(Answer)
 _explanation_decoder = msgspec.json.Decoder(Explanation)
+_suggested_decoder = msgspec.json.Decoder(Suggested)
 _job_decoder = msgspec.json.Decoder(Job)
 _whisper_decoder = msgspec.json.Decoder(_Whispered)
 
@@ -136,6 +140,16 @@ def encode_explanation(explanation: Explanation) -> bytes:
 def decode_explanation(record: bytes) -> Explanation:
     """An explanation; raises msgspec.DecodeError for anything else."""
     return _explanation_decoder.decode(record)
+
+
+def encode_suggested(suggested: Suggested) -> bytes:
+    """Suggestions as JSON without line breaks."""
+    return _json.encode(suggested)
+
+
+def decode_suggested(record: bytes) -> Suggested:
+    """Suggestions; raises msgspec.DecodeError for anything else."""
+    return _suggested_decoder.decode(record)
 
 
 def encode_job(job: Job) -> bytes:

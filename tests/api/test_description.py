@@ -91,12 +91,23 @@ def test_asking_is_described_with_its_wait_its_key_and_its_placeholder(document:
     assert {"Location", "Retry-After"} <= asked["responses"]["202"]["headers"].keys()
 
 
+def test_typing_is_described_with_its_bounds(document: dict[str, Any]) -> None:
+    typed = document["paths"]["/api/v1/bot/suggest"]["get"]
+    about = {one["name"]: one for one in typed["parameters"]}
+    assert set(about) == {"q", "limit", "locale", "sid"}
+    assert about["q"]["required"]
+    assert (about["q"]["schema"]["minLength"], about["q"]["schema"]["maxLength"]) == (1, 64)
+    assert (about["limit"]["schema"]["minimum"], about["limit"]["schema"]["maximum"]) == (1, 20)
+    assert not any(about[name].get("required") for name in ("limit", "locale", "sid"))
+
+
 def test_every_operation_says_whose_tokens_it_takes(document: dict[str, Any]) -> None:
     taken = {f"{method} {path}": operation["security"] for path, method, operation in operations(document)}
     bot = "/api/v1/bot"
     assert taken[f"post {bot}/answers"] == [{"client": ["ask"]}]
     assert taken[f"post {bot}/explain"] == [{"client": ["explain"]}]
     assert taken[f"post {bot}/webhooks"] == [{"client": ["webhooks"]}]
+    assert taken[f"get {bot}/suggest"] == [{"session": []}, {"user": []}, {"client": ["ask"]}]
     assert taken[f"post {bot}/sessions"] == [{}, {"user": []}, {"client": ["ask"]}]
     assert taken[f"get {bot}/sessions/{{sid}}"] == [{"session": []}, {"user": []}, {"client": ["ask"]}]
     assert taken["get /healthz"] == []

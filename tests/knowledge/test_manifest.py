@@ -115,7 +115,7 @@ def link_folder_out(folder: Path) -> None:
         pytest.param(lambda f: (f / MANIFEST).write_bytes(bytes(4096)), r"is not a manifest", id="manifest zeroed"),
         pytest.param(lambda f: (f / MANIFEST).write_bytes(b"[" * 100_000), r"is not a manifest", id="deep manifest"),
         pytest.param(lambda f: (f / MANIFEST).write_text("[1]"), r"is not a manifest: it names no format", id="a list"),
-        pytest.param(lambda f: rewritten(f, format=7), r"is of format 7; this version reads format 1", id="format"),
+        pytest.param(lambda f: rewritten(f, format=7), r"is of format 7; this version reads format 2", id="format"),
         pytest.param(lambda f: rewritten(f, format="1"), r"is of format '1'", id="format as a text"),
         pytest.param(lambda f: rewritten(f, tokeniser="t2"), r"has changed since it was written", id="edited"),
     ],

@@ -13,6 +13,7 @@ from qa_service.conversation.conversation import Opened, Utterance
 from qa_service.domain.errors import NotFound, Unavailable
 from qa_service.domain.language import language_of
 from qa_service.domain.session import Message, Proof, TrustedClient, VouchedUser
+from qa_service.domain.suggestion import Typed
 from qa_service.store.private import PrivateRedis
 from security.figures import Book, count
 from security.two_tenants import (
@@ -56,7 +57,18 @@ class Customers:
 
     async def act(self) -> None:
         """Do one thing."""
-        acts = [self.open, self.say, self.say, self.say, self.ask, self.ask, self.ask, self.explain, self.steal]
+        acts = [
+            self.open,
+            self.say,
+            self.say,
+            self.say,
+            self.ask,
+            self.ask,
+            self.ask,
+            self.explain,
+            self.type,
+            self.steal,
+        ]
         act = self.chance.choice([*acts, self.pull, self.list_user, self.activate] if self.sessions else [self.open])
         self.counts[act.__name__] += 1
         try:
@@ -87,6 +99,14 @@ class Customers:
         tenant, text = self.chance.choice(TENANTS), self.chance.choice(QUESTIONS)
         told = await self.served.rooms(tenant).desk.explain(text, locale="zh-CN", request_id="r", wait_s=5)
         self.judge(tenant, "zh-CN", text, (told.answer.index_version, told.answer.text))
+
+    async def type(self) -> None:
+        """Both know the same questions, so that only the version tells whose suggestions they are."""
+        tenant, text = self.chance.choice(TENANTS), self.chance.choice(QUESTIONS)[: self.chance.randint(1, 4)]
+        typed = Typed(text=text, limit=8, locale=self.chance.choice(LOCALES))
+        given = await self.served.rooms(tenant).suggestions.suggest(typed, request_id="r", pointer="q", wait_s=5)
+        if given.index_version not in self.served.marks[tenant] or not given.suggestions:
+            self.crossed.append(f"{tenant}: {given}")
 
     async def pull(self) -> None:
         tenant, opened = self.chance.choice(self.sessions)

@@ -21,8 +21,10 @@ _NO_STORE = {"Cache-Control": "no-store"}
 _LAST = "last-event-id"
 _FOLLOWED = described(
     errors=(401, 403, 404, 410, 422, 503),
-    query={"after": Whole(text="the `seq` that the caller has (0: from the beginning)", most=_MAX_CURSOR)},
-    words={"ticket": Line(text="a ticket, for callers that can send no headers", most_chars=255)},
+    query={
+        "after": Whole(text="the `seq` that the caller has (0: from the beginning)", most=_MAX_CURSOR),
+        "ticket": Line(text="a ticket, for callers that can send no headers", most_chars=255),
+    },
     headers={"Last-Event-ID": Line(text="as `after`, which it replaces; a browser sends it", pattern="^[0-9]{1,16}$")},
     streams=True,
 )
