@@ -32,7 +32,7 @@ class RerankWeights:
     same_language: float = 0.090  # an English question is better answered in English
     common_subsequence: float = 0.095  # characters in the same order, of those of both
     centroid: float = 0.327  # cosine with the middle of the wordings
-    answer: float = 0.233  # cosine with the answer
+    answer: float = 0.233  # cosine with the answer; where that is in another language, `centroid` again
     not_for: float = -0.30  # how much nearer (cosine) a `not_for` wording is than the best one
 
 

@@ -68,6 +68,9 @@ class FeatureReader:
         hit = candidate.hit
         wording, known = self._read(hit.wording), self._vocabulary(candidate.entry)
         spelling = 1.0 if asked.is_chinese or not wording.is_chinese else ACROSS_LANGUAGES
+        one_language = asked.is_chinese == wording.is_chinese
+        # A long text of another language is near many questions: what its entry means as a whole stands in for it.
+        answer = hit.answer if one_language or not candidate.entry.answer else hit.centroid
         return (
             hit.fused,
             spelling * self._mass(asked.tokens & wording.tokens) / asked.mass,
@@ -75,10 +78,10 @@ class FeatureReader:
             asked.negates != wording.negates,
             _contrast(asked.sides, wording.sides),
             len(asked.quantities & known.quantities) / len(asked.quantities) if asked.quantities else 0.0,
-            asked.is_chinese == wording.is_chinese,
+            one_language,
             spelling * common_subsequence,
             hit.centroid,
-            hit.answer,
+            answer,
             max(0.0, hit.not_for - hit.vector),
         )
 

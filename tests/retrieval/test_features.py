@@ -98,6 +98,20 @@ def test_an_english_question_and_a_chinese_wording_differ_in_language() -> None:
     assert feature("same_language", "PLUS怎么开", "怎么退货") == 1.0
 
 
+def test_an_answer_in_another_language_counts_as_the_middle_of_the_wordings_does() -> None:
+    reader = FeatureReader(tokens=list, weight=lambda _token: 1.0)
+    hit = Hit(entry=0, entry_id="a", wording="怎么退货", keyword=0, vector=0.6, fused=0.5, centroid=0.6, answer=0.2)
+
+    def answer_feature(question: str, answer: str | None) -> float:
+        entry = Entry(id="a", question="怎么退货", answer=answer)
+        row = reader.matrix(question, [Candidate(entry=entry, hit=hit)])[0]
+        return float(row[FEATURES.index("answer")])
+
+    assert answer_feature("退货流程", "在订单页申请") == pytest.approx(0.2)
+    assert answer_feature("how to return", "在订单页申请") == pytest.approx(0.6)
+    assert answer_feature("how to return", None) == pytest.approx(0.2)  # what there is not cannot be replaced
+
+
 def test_only_what_a_not_for_wording_is_nearer_than_the_best_one_counts() -> None:
     assert feature("not_for", "怎么退货", "怎么退货") == pytest.approx(0.1)
     reader = FeatureReader(tokens=list, weight=lambda _token: 1.0)
