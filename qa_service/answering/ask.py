@@ -39,8 +39,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """What the CPU work gave for one text: the FAQ's ranking and verdict, and a draft from passages where needed."""
+    """What the CPU work gave for one text: the FAQ's ranking and verdict, and a draft from passages where needed.
 
+    `read` is the text as it was meant, where it seemed to hold a slip of spelling.
+    """
+
+    read: str
     ranking: Ranking
     verdict: Verdict
     passages: Ranking
@@ -80,7 +84,7 @@ class Ask:
         outcomes = [
             Outcome(answer=hit, asked=text, reason="asked a moment ago", decision=hit.decision)
             if hit
-            else self._compose(question, text, found[text])
+            else self._compose(question, found[text])
             for question, text, hit in zip(questions, asked, cached, strict=True)
         ]
         await self._keep(questions, outcomes, cached)
@@ -117,11 +121,14 @@ class Ask:
         rankings = dict(zip(texts, self._knowledge.rank_faq(texts, watch), strict=True))
         verdicts = {text: decide(ranking, self._policy) for text, ranking in rankings.items()}
         unanswered = [text for text in texts if verdicts[text].decision is not Decision.ANSWER]
-        passages = dict(zip(unanswered, self._knowledge.rank_passages(unanswered, watch), strict=True))
+        read = {text: ranking.read_as or text for text, ranking in rankings.items()}
+        ranked = self._knowledge.rank_passages([read[text] for text in unanswered], watch)
+        passages = dict(zip(unanswered, ranked, strict=True))
         with watch("generate"):
-            quotes = {text: self._quote(text, ranking) for text, ranking in passages.items()}
+            quotes = {text: self._quote(read[text], ranking) for text, ranking in passages.items()}
         return {
             text: _Found(
+                read=read[text],
                 ranking=rankings[text],
                 verdict=verdicts[text],
                 passages=passages.get(text, _NO_RANKING),
@@ -140,7 +147,7 @@ class Ask:
         draft = self._generator.generate(text, passages)
         return _Quote(draft=draft, passages=entries, probability=best.probability) if draft else None
 
-    def _compose(self, question: Question, text: str, found: _Found) -> Outcome:
+    def _compose(self, question: Question, found: _Found) -> Outcome:
         """Choose the words: a person, an entry, cited sentences, a question back, or an apology."""
         verdict, decision = found.verdict, found.verdict.decision
         entries = [self._knowledge.faq_entry(hit.entry) for hit in verdict.hits]
@@ -159,7 +166,7 @@ class Ask:
             answer = unknown(question.text, question.locale, found.ranking.best)
         return Outcome(
             answer=replace(answer, index_version=self.version),
-            asked=text,
+            asked=found.read,
             reason=reason,
             decision=decision,
             ranking=found.ranking,

@@ -24,8 +24,9 @@ class ExplainedHit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """An answer, the text that was searched for (a follow-up is joined with its context), and all that was weighed.
+    """An answer, the text that was searched for, and all that was weighed.
 
+    That text is a follow-up joined with its context, and without slips of spelling where it is likelier so.
     `in_scope` is the chance (0 to 1) that some entry answers, which decides on asking back. `quick` tells that the
     FAQ's candidates come from the quick look: the index's own encoder was not asked for them.
     """

@@ -32,12 +32,14 @@ class Ranking:
     """The candidates for one question, best reranked first; empty when nothing the question says is known.
 
     `in_scope` is the calibrated chance (0 to 1) that some entry answers, even where it is unclear which. `quick` tells
-    that a quick look was enough, so that its scores are not those of the index's own encoder.
+    that a quick look was enough, so that its scores are not those of the index's own encoder. `read_as` is what the
+    question was taken for where it seemed to hold a slip of spelling, else "".
     """
 
     hits: tuple[Hit, ...] = ()
     in_scope: float = 0.0
     quick: bool = False
+    read_as: str = ""
 
     @property
     def best(self) -> Hit | None:

@@ -38,6 +38,7 @@ from qa_service.retrieval.snapshot import (
     open_shelf,
     reading_encoder,
 )
+from qa_service.retrieval.spelling_build import write_spelling
 from qa_service.retrieval.suggest_build import build_suggestions
 from qa_service.retrieval.tokens import Tokeniser
 from qa_service.retrieval.vectors import build_vectors
@@ -97,6 +98,7 @@ def build(reading: Reading, sources: Sequence[Path], versions: Versions, recipe:
         kind = build_shelf(faq, folder / FAQ, tokeniser, encoder)
         build_shelf(passages, folder / PASSAGES, tokeniser, encoder)
         build_suggestions(faq, folder / SUGGEST, tokeniser)
+        write_spelling(reading.entries, folder, tokeniser)
         if quick:
             write_vectors(faq, folder / QUICK, quick)
         created_at = datetime.now(UTC)

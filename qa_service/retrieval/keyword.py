@@ -98,6 +98,10 @@ class KeywordIndex:
         place = self._places([token])[0]
         return float(self._idfs[place]) if place >= 0 else 0.0
 
+    def holds(self, token: str) -> bool:
+        """Whether any row holds a token."""
+        return bool(self._places([token])[0] >= 0)
+
     def weight(self, token: str) -> float:
         """What a token tells (> 0): its idf, or that of a token in one row of a base with this one row more.
 

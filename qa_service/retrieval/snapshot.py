@@ -27,6 +27,7 @@ from qa_service.retrieval.manifest import Manifest, read_manifest
 from qa_service.retrieval.meanings import Meanings
 from qa_service.retrieval.rerank import LightReranker, Reranker
 from qa_service.retrieval.shelf import Shelf
+from qa_service.retrieval.spelling import Language, Spelling
 from qa_service.retrieval.suggest import Suggester
 from qa_service.retrieval.synonyms import ReadingEncoder
 from qa_service.retrieval.tokens import Tokeniser
@@ -50,6 +51,7 @@ class Snapshot:
     faq: Shelf
     passages: Shelf
     suggester: Suggester
+    spelling: Spelling
     quick: QuickLook | None = None
 
     @property
@@ -68,16 +70,29 @@ class Snapshot:
         Where a quick look is sure, its ranking stands; all other texts are encoded and ranked as if there were none.
         """
         watch = watch or Stopwatch()
+        return self._likelier(texts, watch)
+
+    def rank_passages(self, texts: Sequence[str], watch: Stopwatch | None = None) -> list[Ranking]:
+        """Rank the passages for each text, best first."""
+        return self._rank(self.passages, texts, watch or Stopwatch())
+
+    def _likelier(self, texts: Sequence[str], watch: Stopwatch) -> list[Ranking]:
+        """Rank each text as it stands and, where a slip is seen, as it was meant; give the likelier ranking."""
+        meant = [self.spelling.mend(text) for text in texts]
+        slips = [place for place, text in enumerate(texts) if meant[place] != text]
+        rankings = self._rank_faq([*texts, *(meant[place] for place in slips)], watch)
+        for place, mended in zip(slips, rankings[len(texts) :], strict=True):
+            if mended.in_scope > rankings[place].in_scope:
+                rankings[place] = replace(mended, read_as=meant[place])
+        return rankings[: len(texts)]
+
+    def _rank_faq(self, texts: Sequence[str], watch: Stopwatch) -> list[Ranking]:
         if self.quick is None or not texts or not len(self.faq.entries):
             return self._rank(self.faq, texts, watch)
         looks = self.quick.sure(self.faq, texts, watch)
         unsure = [text for text, look in zip(texts, looks, strict=True) if look is None]
         slow = iter(self._rank(self.faq, unsure, watch))
         return [look or next(slow) for look in looks]
-
-    def rank_passages(self, texts: Sequence[str], watch: Stopwatch | None = None) -> list[Ranking]:
-        """Rank the passages for each text, best first."""
-        return self._rank(self.passages, texts, watch or Stopwatch())
 
     def _rank(self, shelf: Shelf, texts: Sequence[str], watch: Stopwatch) -> list[Ranking]:
         if not texts or not len(shelf.entries):
@@ -152,8 +167,18 @@ def open_snapshot(
         faq=shelves[FAQ],
         passages=shelves[PASSAGES],
         suggester=Suggester.open(folder / SUGGEST, shelves[FAQ].entries),
+        spelling=open_spelling(folder, tokeniser, [shelf.keyword for shelf in shelves.values()]),
         quick=look,
     )
+
+
+def open_spelling(folder: Path, tokeniser: Tokeniser, indexes: Sequence[KeywordIndex]) -> Spelling:
+    """Open the words of a snapshot; `indexes` tell which pairs of characters its texts hold. Raises SnapshotError."""
+
+    def uses(pair: str) -> bool:
+        return any(index.holds(pair) for index in indexes)
+
+    return Spelling.open(folder, Language(cut=tokeniser.cut, stem=tokeniser.stem, uses=uses))
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -59,10 +59,10 @@ class Tokeniser:
         self._dictionary = rjieba.Jieba()
         self._stemmer = Stemmer.Stemmer("english", 0)
         self._stemmer_lock = Lock()  # one stemmer must not be entered by two threads
-        self._stem = lru_cache(_STEMS_KEPT)(self._stem_once)
+        self.stem = lru_cache(_STEMS_KEPT)(self._stem_once)
         words = _read_words(custom_words) if custom_words else {}
         self._custom = self._learn(words)
-        own_words = read_synonyms(synonyms, self._fold) if synonyms else {}
+        own_words = read_synonyms(synonyms, self.folded) if synonyms else {}
         self._synonyms = Synonyms(own_words) if own_words else None
         self._fingerprint = _fingerprint(words, own_words)
 
@@ -73,7 +73,7 @@ class Tokeniser:
 
     def tokens(self, text: str) -> list[str]:
         """The tokens of a text, repeated by weight, in no order that matters; empty when it holds no word."""
-        folded = self._fold(text)
+        folded = self.folded(text)
         if self._synonyms:
             folded = self._synonyms.rewrite(folded, self._words)
         found: list[str] = []
@@ -95,7 +95,7 @@ class Tokeniser:
         """What a text is taken for: folded, with own words for their synonyms; the text itself if it holds none."""
         if self._synonyms is None:
             return text
-        folded = self._fold(text)
+        folded = self.folded(text)
         read = self._synonyms.rewrite(folded, self._words)
         return text if read is folded else read
 
@@ -110,7 +110,7 @@ class Tokeniser:
                 begin = end
         return inside
 
-    def _fold(self, text: str) -> str:
+    def folded(self, text: str) -> str:
         """One spelling for all: compatibility forms, traditional characters and case are folded, 10² stays apart."""
         if text.isascii():
             return text.lower()
@@ -134,16 +134,14 @@ class Tokeniser:
     def _spaced(self, piece: str) -> list[str]:
         if not piece.replace("'", "").isalpha():
             return [piece, piece, *self._parts(piece)]
-        stem = self._stem(piece)
+        stem = self.stem(piece)
         if len(piece) <= _PREFIX_LETTERS or not piece.isalpha():
             return [stem, stem]
         return [stem, stem, piece[:_PREFIX_LETTERS] + "*"]
 
     def _parts(self, code: str) -> list[str]:
         parts = _PART.findall(code)
-        return (
-            [] if parts == [code] or all(part.isdecimal() for part in parts) else [self._stem(part) for part in parts]
-        )
+        return [] if parts == [code] or all(part.isdecimal() for part in parts) else [self.stem(part) for part in parts]
 
     def _stem_once(self, word: str) -> str:
         with self._stemmer_lock:
@@ -154,7 +152,7 @@ class Tokeniser:
         """Put Chinese words into the dictionary; give a pattern for the others."""
         others = set()
         for word, frequency in words.items():
-            folded = self._fold(word)
+            folded = self.folded(word)
             piece = _PIECE.fullmatch(folded)
             if piece is None:
                 others.add(folded)

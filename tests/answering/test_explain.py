@@ -88,10 +88,11 @@ async def test_terms_add_up_to_the_wordings_keyword_score_and_signs_to_the_reran
     for text in QUESTIONS:
         explained = await ask.explain(Question(text=text))
         for shelf, found in ((snapshot.faq, explained.faq), (snapshot.passages, explained.passages)):
-            best = shelf.keyword.self_score(shelf.tokeniser.tokens(text))
+            best = shelf.keyword.self_score(shelf.tokeniser.tokens(explained.asked))
             for place, one in enumerate(found):
                 share = sum(one.terms.values()) / best
-                assert share == pytest.approx(keyword_score(shelf, text, one.hit.entry, one.hit.wording), abs=1e-5)
+                whole = keyword_score(shelf, explained.asked, one.hit.entry, one.hit.wording)
+                assert share == pytest.approx(whole, abs=1e-5)
                 assert share <= one.hit.keyword + 1e-5  # which is that of the entry's best wording by keywords
                 assert set(one.terms) <= set(explained.tokens)
                 if place < RERANKED:

@@ -82,9 +82,9 @@ def test_nothing_is_built_with_a_bad_file(
 
 def test_each_own_word_of_the_demo_stands_in_its_entries_or_articles() -> None:
     tokeniser = Tokeniser()
-    own_words = set(read_synonyms(SHOP / SYNONYMS, tokeniser._fold).values())
+    own_words = set(read_synonyms(SHOP / SYNONYMS, tokeniser.folded).values())
     entries = read_sources([SHOP]).entries
     texts = (text for entry in entries for text in (*entry.wordings, entry.answer or ""))
-    told = tokeniser._fold("\n".join(texts)).replace(" ", "")
+    told = tokeniser.folded("\n".join(texts)).replace(" ", "")
     assert len(own_words) >= 25
     assert [own for own in own_words if own.replace(" ", "") not in told] == []
