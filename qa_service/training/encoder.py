@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from qa_service.domain.errors import KnowledgeError
 from qa_service.training.body import BUILTIN, Body, folded, open_base, save
 from qa_service.training.card import Source, write_model_card
 from qa_service.training.dictionary import read_dictionary
@@ -156,8 +157,10 @@ def _course(known: Body, read: _Read, growth: Growth, opinion: Opinion | None) -
         lessons.append(Apart(confusable=read.train.confusable))
     if opinion:
         lessons.append(Taught(opinion=opinion))
-    parallel = [*read.train.parallel, *(_translations(read.train) if known.new_rows else ())]
-    parallel = _to_what_it_reads(known, parallel)
+    parallel = _to_what_it_reads(known, read.train.parallel)
+    if read.train.parallel and not parallel:
+        raise KnowledgeError('the base reads none of the English texts of the {"zh", "en"} pairs: name another base')
+    parallel += _to_what_it_reads(known, list(_translations(read.train))) if known.new_rows else []
     if parallel:
         lessons.append(Drawn(base=known, pairs=parallel))
     words = _dictionary_lessons(known, read.glosses, growth)

@@ -105,3 +105,11 @@ def test_a_missing_dictionary_is_named_before_anything_is_trained(files: Path, t
     sources = Sources(dictionary=tmp_path / "nowhere.txt")
     with pytest.raises(KnowledgeError, match=r"nowhere\.txt cannot be read"):
         train_encoder([files / "pairs.jsonl"], out=tmp_path / "out", dev=files / "dev.jsonl", sources=sources)
+
+
+def test_translations_that_the_base_cannot_read_are_refused(base: Path, files: Path, tmp_path: Path) -> None:
+    file = lines(
+        tmp_path / "pairs.jsonl", [*({"texts": group} for group in GROUPS), {"zh": "退款", "en": "remboursement"}]
+    )
+    with pytest.raises(KnowledgeError, match="reads none of the English texts"):
+        train_encoder([file], base=str(base), out=tmp_path / "out", dev=files / "dev.jsonl")
