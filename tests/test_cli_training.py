@@ -65,6 +65,20 @@ def test_a_base_folder_that_is_not_there_ends_with_one_line_that_says_what_to_gi
     assert not (folder / "trained").exists()
 
 
+def test_a_teacher_that_is_not_there_ends_with_one_line_that_says_what_to_give(folder: Path) -> None:
+    pairs = write(folder / "pairs.jsonl", *({"texts": group} for group in GROUPS))
+    line = refusal(train("--pairs", pairs, "--teacher", "./nowhere"))
+    assert line.startswith("Unusable model: there is no model in ./nowhere: give a folder")
+    assert "train without --teacher" in line
+
+
+def test_unlabelled_texts_and_a_dictionary_without_any_are_named(folder: Path) -> None:
+    pairs = write(folder / "pairs.jsonl", *({"texts": group} for group in GROUPS))
+    assert "no text in empty.jsonl" in refusal(train("--pairs", pairs, "--texts", write(folder / "empty.jsonl")))
+    line = refusal(train("--pairs", pairs, "--dictionary", write(folder / "empty.jsonl")))
+    assert "no word with a gloss in empty.jsonl" in line
+
+
 @pytest.mark.parametrize("words", [["--pairs", "nowhere.jsonl"], [], ["--pairs", ".", "--minutes", "0"]])
 def test_what_was_mistyped_is_refused_with_the_usage(folder: Path, words: list[str]) -> None:
     result = train(*words)

@@ -1,12 +1,10 @@
-"""A BERT body with its tokenizer, trainable: opened from a base, grown by characters, kept in two formats.
+"""A BERT body with its tokenizer, trainable: opened from a base, kept in two formats.
 
 It knows no loss and no training data. Pooling is the mean of the tokens' vectors, scaled to length 1.
 """
 
 import contextlib
-import json
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,15 +31,12 @@ from qa_service.training.onnx_file import BodyShape, read_onnx, write_onnx
 
 BUILTIN = "builtin"
 _MAX_TOKENS = 64
-_MOST_NEW_ROWS = 8_000  # 3 MB of the file
-_LEAST_OCCURRENCES = 2
 _BATCH_TEXTS = 64
-_CONFIG = "config.json"
 
 
 @dataclass(slots=True)
 class Body:
-    """`new_rows` are the rows of the vocabulary that no training has touched yet."""
+    """`new_rows` are the rows of the vocabulary that no training had touched when it was opened."""
 
     model: BertModel
     tokenizer: Tokenizer
@@ -65,6 +60,11 @@ class Body:
             hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
         pooled = (hidden.float() * mask[:, :, None]).sum(1)
         return torch.nn.functional.normalize(pooled, dim=1)
+
+    def reads(self, texts: Sequence[str]) -> list[bool]:
+        """Tell of each folded text whether the base knew it already: no token is unknown or of a new row."""
+        strange = {*self.new_rows, self.tokenizer.token_to_id("[UNK]")}
+        return [strange.isdisjoint(encoding.ids) for encoding in self.tokenizer.encode_batch(list(texts))]
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode folded texts without gradients: float32 (texts, dimension)."""
@@ -91,7 +91,7 @@ def open_base(name: str) -> Body:
     Raises:
         ModelError: it is not there, is damaged, or is no BERT whose tokens' mean is the text's vector.
     """
-    return _open_builtin() if name == BUILTIN else _open_sentence_transformer(name)
+    return _open_builtin() if name == BUILTIN else _open_transformer(name)
 
 
 def _open_builtin() -> Body:
@@ -113,17 +113,26 @@ def _open_builtin() -> Body:
     return _body(model, Tokenizer.from_file(str(BUILTIN_FOLDER / TOKENIZER_FILE)), shape.max_tokens)
 
 
-def _open_sentence_transformer(name: str) -> Body:
+def open_sentence_transformer(name: str, part: str, instead: str) -> SentenceTransformer:
+    """Open a folder or a downloaded model by its name, without any network. `part` is what it is here: base, teacher.
+
+    Raises:
+        ModelError: it is not there, or is damaged; the message ends in what to do `instead`.
+    """
     is_path = name.startswith((".", "/", "~")) or Path(name).exists()
     if is_path and not (Path(name) / "modules.json").is_file():
-        raise ModelError(f"there is no model in {name}: give a folder that sentence-transformers wrote, or `builtin`")
+        raise ModelError(f"there is no model in {name}: give a folder that sentence-transformers wrote, or {instead}")
     try:
-        opened = SentenceTransformer(name, device="cpu", local_files_only=True)
+        return SentenceTransformer(name, device="cpu", local_files_only=True)
     except Exception as error:  # a damaged file surfaces as whatever its reader raises
         raise ModelError(
-            f"the base {name} cannot be opened ({type(error).__name__}: {error}): "
-            "copy or download it again, or start from `builtin`"
+            f"the {part} {name} cannot be opened ({type(error).__name__}: {error}): "
+            f"copy or download it again, or {instead}"
         ) from error
+
+
+def _open_transformer(name: str) -> Body:
+    opened = open_sentence_transformer(name, "base", "start from `builtin`")
     model = getattr(opened[0], "auto_model", None)
     tokenizer = getattr(opened.tokenizer, "backend_tokenizer", None)
     means = len(opened) > 1 and getattr(opened[1], "pooling_mode", "mean") in {"mean", ("mean",)}
@@ -140,32 +149,6 @@ def _body(model: BertModel, tokenizer: Tokenizer, max_tokens: int) -> Body:
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return Body(model=model, tokenizer=tokenizer, max_tokens=max_tokens)
-
-
-def add_characters(body: Body, texts: Sequence[str]) -> None:
-    """Give the ideographs that the vocabulary lacks, and that occur twice or more in the folded texts, rows of it."""
-    known = body.tokenizer.get_vocab()
-    counts = Counter(character for text in texts for character in text if _is_ideograph(character))
-    new = [
-        character for character, count in counts.most_common() if count >= _LEAST_OCCURRENCES and character not in known
-    ][:_MOST_NEW_ROWS]
-    if not new:
-        return
-    settings = json.loads(body.tokenizer.to_str())
-    first = body.model.config.vocab_size
-    settings["model"]["vocab"] |= {character: first + place for place, character in enumerate(new)}
-    body.tokenizer = Tokenizer.from_str(json.dumps(settings))
-    rows = body.rows.detach()
-    noise = torch.randn(len(new), rows.shape[1], generator=torch.Generator().manual_seed(0))
-    drawn = rows.mean(0) + noise * rows.std(0)
-    grown = torch.nn.Embedding(len(rows) + len(new), rows.shape[1], _weight=torch.cat([rows, drawn]))
-    body.model.embeddings.word_embeddings = grown
-    body.model.config.vocab_size = len(rows) + len(new)
-    body.new_rows = tuple(range(len(rows), len(rows) + len(new)))
-
-
-def _is_ideograph(character: str) -> bool:
-    return "\u4e00" <= character <= "\u9fff"
 
 
 def save(body: Body, folder: Path) -> None:

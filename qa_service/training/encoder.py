@@ -1,39 +1,49 @@
-"""Trains an encoder on groups of wordings, until the time is up or held-out groups are no longer found better.
+"""Trains an encoder until the time is up or held-out groups are no longer found better, and writes what serving opens.
 
-Texts of one meaning are drawn together and away from the rest of their batch; pairs that only look alike are kept
-apart; and the base's own vectors hold the whole back, so that what it knew outside these texts is kept. It knows no
-knowledge base and no index.
+Wordings of one meaning, and pairs kept apart, adapt a base that reads the language. A dictionary, a teacher and
+translations teach Chinese to a base that has only English: MODEL_CARD.md of the built-in encoder has that recipe. It
+knows no knowledge base and no index.
 """
 
 import copy
-import itertools
-import random
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-import structlog
 import torch
-from torch.nn.functional import cross_entropy
 
-from qa_service.training.body import BUILTIN, Body, add_characters, folded, open_base, save
-from qa_service.training.material import Material, hold_out, read_material
+from qa_service.domain.errors import KnowledgeError
+from qa_service.training.body import BUILTIN, Body, folded, open_base, save
+from qa_service.training.card import Source, write_model_card
+from qa_service.training.dictionary import read_dictionary
+from qa_service.training.learning import Budget, Course, learn, recall
+from qa_service.training.lessons import Apart, Drawn, Lesson, Taught, Wordings
+from qa_service.training.material import Material, hold_out, read_material, read_texts
+from qa_service.training.teacher import MOST_TEXTS, Opinion, ask, open_teacher
+from qa_service.training.vocabulary import LEAST_OCCURRENCES, MOST_WORDS, Growth, grow, is_ideograph
 
-_GROUPS_A_STEP = 32
-_PAIRS_A_STEP = 16
-_SHARPNESS = 20.0  # MiniLM was trained at this
-_APART = 0.6  # confusable texts of a higher cosine are pushed apart
-_KEEPING = 0.3  # weight of the base's own vectors
-_ROW_RATE = 1e-3  # new rows of the vocabulary start from nothing
+__all__ = ["Budget", "Sources", "Training", "train_encoder"]
+
 _ROWS_FIRST_SHARE = 0.3  # of the time: only the new rows learn, so that noise does not reach the body
-_WARM_SHARE = 0.05
-_AVERAGED_STEPS = 50
-_LOOKS = 10  # at the held-out groups
-_PATIENCE = 3  # looks without a better one, and it ends
+_DICTIONARY_SHARE = 0.2  # ... when a dictionary teaches them
 
-_LOG = structlog.get_logger(__name__)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What teaches a base a language, beside the wordings. `teacher` is a sentence-transformers folder or name.
+
+    The `words` commonest words of the dictionary that occur `least` times or more in all texts become tokens. The
+    teacher reads `taught` of all texts at most, before the training's minutes begin.
+    """
+
+    dictionary: Path | None = None
+    texts: Sequence[Path] = ()
+    teacher: str | None = None
+    words: int = MOST_WORDS
+    least: int = LEAST_OCCURRENCES
+    taught: int = MOST_TEXTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,173 +56,172 @@ class Training:
     last_loss: float
     recall_before: float
     recall_after: float
+    growth: Growth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """When it ends, how fast the body learns (AdamW's rate at its height), and from which numbers it draws."""
+class _Read:
+    """All files, read and folded."""
 
-    minutes: float = 10.0
-    steps: int | None = None
-    rate: float = 3e-5
-    seed: int = 1
+    train: Material
+    held: Material
+    texts: Sequence[str]
+    glosses: Mapping[str, str] = field(default_factory=dict)
+
+    def every_text(self) -> Iterator[str]:
+        yield from self.texts
+        for group in self.train.groups:
+            yield from group
+        for pair in self.train.parallel:
+            yield from pair
 
 
 def train_encoder(
-    pairs: Sequence[Path], *, out: Path, base: str = BUILTIN, dev: Path | None = None, budget: Budget | None = None
+    pairs: Sequence[Path],
+    *,
+    out: Path,
+    base: str = BUILTIN,
+    dev: Path | None = None,
+    sources: Sources | None = None,
+    budget: Budget | None = None,
 ) -> Training:
     """Adapt `base` ("builtin", a folder or a downloaded name) to the texts in `pairs` and write it to `out`.
 
-    `out` is then an encoder for serving and a sentence-transformers model. `dev` holds groups for early stopping;
-    without it a tenth of the groups is held out. The better of base and trained is kept.
+    `out` is then an encoder for serving and a sentence-transformers model, with a model card. `dev` holds groups for
+    early stopping; without it a tenth of the groups is held out. The better of base and trained is kept.
 
     Raises:
         KnowledgeError: a file cannot be read, or the texts cannot teach anything; the message says what is missing.
-        ModelError: there is no such base, or it cannot be trained.
+        ModelError: there is no such base or teacher, or the base cannot be trained.
     """
-    budget = budget or Budget()
-    material = read_material(pairs)
-    train, held = (material, read_material([dev])) if dev else hold_out(material, seed=budget.seed)
-    train, held = _fold(train), _fold(held)
+    budget, sources = budget or Budget(), sources or Sources()
+    read = _read(pairs, dev, sources, budget.seed)
     torch.manual_seed(budget.seed)
+    teacher = open_teacher(sources.teacher) if sources.teacher else None
     body = open_base(base)
-    add_characters(body, [text for group in train.groups for text in group])
-    before = recall(body, held)
-    losses, after = _Run(body, train, held, budget).learn(before)
-    save(body, out)
-    first, last = (float(np.mean(part)) for part in (losses[:5], losses[-5:]))
-    return Training(
-        folder=out, steps=len(losses), first_loss=first, last_loss=last, recall_before=before, recall_after=after
+    growth = grow(body, list(read.every_text()), read.glosses, most_words=sources.words, least=sources.least)
+    before = recall(body, read.held)
+    known = copy.deepcopy(body)
+    every = list(dict.fromkeys(read.every_text()))
+    opinion = (
+        ask(teacher, known, every, read.train.parallel, most=sources.taught, seed=budget.seed) if teacher else None
     )
+    learned = learn(body, _course(known, read, growth, opinion), read.held, budget)
+    body.model.load_state_dict(learned.weights)
+    save(body, out)
+    first, last = (float(np.mean(part)) for part in (learned.losses[:5], learned.losses[-5:]))
+    training = Training(
+        folder=out,
+        steps=learned.steps,
+        first_loss=first,
+        last_loss=last,
+        recall_before=before,
+        recall_after=learned.recall,
+        growth=growth,
+    )
+    write_model_card(
+        out,
+        models={"Base": base} | ({"Teacher, in training only": sources.teacher} if sources.teacher else {}),
+        sources=_named(pairs, dev, sources),
+        recipe=_recipe(budget, training, opinion, len(body.rows)),
+        figures=_figures(training, read.held),
+    )
+    return training
 
 
-def recall(body: Body, material: Material) -> float:
-    """Give how many of the texts have one of their own group nearest (0 to 1)."""
-    texts = [text for group in material.groups for text in group]
-    group_of = np.repeat(np.arange(len(material.groups)), [len(group) for group in material.groups])
-    vectors = body.encode(texts)
-    cosines = vectors @ vectors.T - 2 * np.eye(len(texts), dtype=np.float32)
-    return float((group_of[cosines.argmax(1)] == group_of).mean())
+def _read(pairs: Sequence[Path], dev: Path | None, sources: Sources, seed: int) -> _Read:
+    material = read_material(pairs)
+    train, held = (material, read_material([dev])) if dev else hold_out(material, seed=seed)
+    return _Read(
+        train=_fold(train),
+        held=_fold(held),
+        texts=folded(read_texts(sources.texts)),
+        glosses=read_dictionary(sources.dictionary) if sources.dictionary else {},
+    )
 
 
 def _fold(material: Material) -> Material:
+    def fold_pairs(pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        return tuple((one, other) for one, other in map(folded, pairs))
+
     return Material(
         groups=tuple(tuple(folded(group)) for group in material.groups),
-        confusable=tuple((one, other) for one, other in map(folded, material.confusable)),
+        confusable=fold_pairs(material.confusable),
+        parallel=fold_pairs(material.parallel),
     )
 
 
-class _Run:
-    """One training: the body learns in place."""
-
-    def __init__(self, body: Body, train: Material, held: Material, budget: Budget) -> None:
-        self._body, self._train, self._held, self._budget = body, train, held, budget
-        self._random = random.Random(budget.seed)  # noqa: S311 - no secret
-        self._base = copy.deepcopy(body)
-        self._bfloat16 = _bfloat16_is_faster()
-        self._rows = body.rows
-        self._others = [weight for weight in body.model.parameters() if weight is not self._rows]
-        self._rates = (budget.rate, _ROW_RATE if body.new_rows else budget.rate)
-        groups = [{"params": self._others, "weight_decay": 0.01}, {"params": [self._rows], "weight_decay": 0.0}]
-        self._optimiser = torch.optim.AdamW(groups, lr=budget.rate)
-        self._learning_rows = torch.zeros(len(self._rows), 1)
-        self._learning_rows[list(body.new_rows) or slice(None)] = 1
-
-    def learn(self, before: float) -> tuple[list[float], float]:
-        """Give the loss of each step and the recall of what was kept."""
-        losses: list[float] = []
-        average = _copied(self._body)
-        best, best_weights, worse = before, _copied(self._body), 0
-        next_look = 1 / _LOOKS
-        for done in self._progress():
-            losses.append(self._step(done))
-            _average(average, self._body, min(1 - 1 / _AVERAGED_STEPS, len(losses) / (len(losses) + 10)))
-            if done < next_look:
-                continue
-            next_look += 1 / _LOOKS
-            found = self._recall_of(average)
-            _LOG.info("encoder-training", done=round(done, 2), loss=round(losses[-1], 4), recall=round(found, 4))
-            worse = worse + 1 if found < best else 0
-            if found >= best:
-                best, best_weights = found, {name: value.clone() for name, value in average.items()}
-            if worse >= _PATIENCE:
-                break
-        self._body.model.load_state_dict(best_weights)
-        return losses, best
-
-    def _progress(self) -> Iterator[float]:
-        """Give the share that is done (0 to 1) before each step, and at last 1."""
-        begun_s = time.monotonic()
-        for step in itertools.count():
-            by_time = (time.monotonic() - begun_s) / (self._budget.minutes * 60)
-            done = max(by_time, step / self._budget.steps if self._budget.steps else 0.0)
-            yield min(done, 1.0)
-            if done >= 1:
-                return
-
-    def _step(self, done: float) -> float:
-        rows_only = bool(self._body.new_rows) and done < _ROWS_FIRST_SHARE
-        factor = min(1.0, (done + 0.01) / _WARM_SHARE) * (0.02 + 0.49 * (1 + np.cos(np.pi * done)))
-        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
-        for weight in self._others:
-            weight.requires_grad = not rows_only
-        self._optimiser.zero_grad()
-        loss = self._loss()
-        torch.autograd.backward(loss)
-        assert self._rows.grad is not None
-        self._rows.grad *= self._learning_rows
-        torch.nn.utils.clip_grad_norm_(self._others, 1.0)
-        self._optimiser.step()
-        return float(loss.detach())
-
-    def _loss(self) -> torch.Tensor:
-        drawn = self._random.sample(self._train.groups, min(_GROUPS_A_STEP, len(self._train.groups)))
-        pairs = [self._random.sample(group, 2) for group in drawn]
-        texts = [one for one, _ in pairs] + [other for _, other in pairs]
-        vectors = self._body.vectors(texts, bfloat16=self._bfloat16)
-        scores = vectors[: len(pairs)] @ vectors[len(pairs) :].T * _SHARPNESS
-        right = torch.arange(len(pairs))
-        loss = torch.stack([cross_entropy(each, right) for each in (scores, scores.T)]).mean()
-        if not self._body.new_rows:  # a base that cannot read the texts has nothing to keep about them
-            kept = torch.from_numpy(self._base.encode(texts))
-            loss = loss + _KEEPING * (1 - (vectors * kept).sum(1)).mean()
-        return loss + self._apart()
-
-    def _apart(self) -> torch.Tensor:
-        if not self._train.confusable:
-            return torch.zeros(())
-        drawn = self._random.sample(self._train.confusable, min(_PAIRS_A_STEP, len(self._train.confusable)))
-        texts = [one for one, _ in drawn] + [other for _, other in drawn]
-        vectors = self._body.vectors(texts, bfloat16=self._bfloat16)
-        cosines = (vectors[: len(drawn)] * vectors[len(drawn) :]).sum(1)
-        return torch.relu(cosines - _APART).mean()
-
-    def _recall_of(self, weights: dict[str, torch.Tensor]) -> float:
-        present = _copied(self._body)
-        self._body.model.load_state_dict(weights)
-        found = recall(self._body, self._held)
-        self._body.model.load_state_dict(present)
-        return found
+def _course(known: Body, read: _Read, growth: Growth, opinion: Opinion | None) -> Course:
+    lessons: list[Lesson] = [Wordings(base=known, groups=read.train.groups)]
+    if read.train.confusable:
+        lessons.append(Apart(confusable=read.train.confusable))
+    if opinion:
+        lessons.append(Taught(opinion=opinion))
+    parallel = _to_what_it_reads(known, read.train.parallel)
+    if read.train.parallel and not parallel:
+        raise KnowledgeError('the base reads none of the English texts of the {"zh", "en"} pairs: name another base')
+    parallel += _to_what_it_reads(known, list(_translations(read.train))) if known.new_rows else []
+    if parallel:
+        lessons.append(Drawn(base=known, pairs=parallel))
+    words = _dictionary_lessons(known, read.glosses, growth)
+    if words:
+        return Course(at_first=words, then=(*lessons, words[0]), first_share=_DICTIONARY_SHARE)
+    return Course(at_first=lessons, then=lessons, first_share=_ROWS_FIRST_SHARE if known.new_rows else 0.0)
 
 
-def _copied(body: Body) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in body.model.state_dict().items()}
+def _dictionary_lessons(known: Body, glosses: Mapping[str, str], growth: Growth) -> Sequence[Lesson]:
+    """Give the lesson of the words that got a row of their own, and that of words in whose middle others stand."""
+    own = {*growth.characters, *growth.words, *growth.renewed} & glosses.keys()
+    unknown = known.tokenizer.token_to_id("[UNK]")
+    rest = [word for word in glosses if word not in own and any(map(is_ideograph, word))]
+    rest = [
+        word
+        for word, encoding in zip(rest, known.tokenizer.encode_batch(rest), strict=True)
+        if unknown not in encoding.ids and not set(encoding.ids).isdisjoint(known.new_rows)
+    ]
+    both = [_to_what_it_reads(known, [(word, glosses[word]) for word in words]) for words in (sorted(own), rest)]
+    return [Drawn(base=known, pairs=pairs) for pairs in both if pairs]
 
 
-def _average(average: dict[str, torch.Tensor], body: Body, keep: float) -> None:
-    for name, value in body.model.state_dict().items():
-        if value.is_floating_point():
-            average[name].lerp_(value, 1 - keep)
+def _to_what_it_reads(known: Body, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave out pairs whose second text has no place in the base's space."""
+    reads = known.reads([other for _, other in pairs])
+    return [pair for pair, right in zip(pairs, reads, strict=True) if right]
 
 
-def _bfloat16_is_faster() -> bool:
-    """Time one product in both: 4 to 7 times faster where the processor has matrix units for it, slower elsewhere."""
-    times_s = []
-    for kind in (torch.float32, torch.bfloat16):
-        one, other = torch.ones(512, 512, dtype=kind), torch.ones(512, 512, dtype=kind)
-        begun_s = time.perf_counter()
-        for _ in range(5):
-            one @ other
-        times_s.append(time.perf_counter() - begun_s)
-    return times_s[1] < times_s[0]
+def _translations(material: Material) -> Iterator[tuple[str, str]]:
+    """Give the Chinese wordings of each group beside the English ones of the same group."""
+    for group in material.groups:
+        chinese = [text for text in group if any(map(is_ideograph, text))]
+        english = [text for text in group if text not in chinese]
+        if english:
+            yield from zip(chinese, cycle(english), strict=False)
+
+
+def _named(pairs: Sequence[Path], dev: Path | None, sources: Sources) -> list[Source]:
+    uses = {"wordings, unlike pairs, translations": pairs, "unlabelled texts": sources.texts}
+    uses |= {"words and their glosses": [sources.dictionary] if sources.dictionary else []}
+    uses |= {"early stopping alone": [dev] if dev else []}
+    return [Source(path=path, use=use) for use, paths in uses.items() for path in paths]
+
+
+def _recipe(budget: Budget, training: Training, opinion: Opinion | None, rows: int) -> dict[str, object]:
+    growth = training.growth
+    facts: dict[str, object] = {
+        "Vocabulary": f"{rows:,} tokens, of these {len(growth.characters):,} new characters and "
+        f"{len(growth.words):,} new words; {len(growth.renewed):,} characters begun anew",
+        "Training": f"{training.steps:,} steps in {budget.minutes:g} minutes at most, seeds {budget.seed} to "
+        f"{budget.seed + budget.seeds - 1}, AdamW at {budget.rate:g} for the body, averaged weights",
+    }
+    if opinion:
+        facts["Teacher"] = f"{len(opinion.texts):,} texts; its space tied to the base's by {opinion.anchors:,} texts"
+    return facts
+
+
+def _figures(training: Training, held: Material) -> dict[str, object]:
+    texts = sum(map(len, held.groups))
+    return {
+        f"Recall@1 among {texts:,} held-out wordings of {len(held.groups):,} meanings": f"{training.recall_before:.3f} "
+        f"before, {training.recall_after:.3f} after",
+        "Loss": f"{training.first_loss:.3f} to {training.last_loss:.3f}",
+    }

@@ -1,36 +1,18 @@
 """Training draws wordings of one meaning together, keeps the better weights, and serves what it trained."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-from transformers import BertConfig, BertModel, BertTokenizer
 
 from qa_service.domain.errors import KnowledgeError, ModelError
 from qa_service.retrieval.builtin_encoder import MODEL_FILE, BuiltinEncoder
 from qa_service.training.body import open_base
 from qa_service.training.encoder import Budget, train_encoder
 from qa_service.training.onnx_file import read_onnx
+from training.tiny import lines
 
-WORDS = [
-    *"退款钱还",
-    "refund",
-    "order",
-    "parcel",
-    "where",
-    "is",
-    "my",
-    "money",
-    "back",
-    "how",
-    "late",
-    "cancel",
-    "invoice",
-    "coupon",
-]
 GROUPS = [
     ["refund my order", "money back order", "order refund"],
     ["where is my parcel", "parcel late", "my parcel is late"],
@@ -40,32 +22,6 @@ GROUPS = [
     ["退款", "退钱", "钱还我 refund"],
 ]
 STEPS = Budget(minutes=1, steps=40, rate=1e-3)  # a body of random weights learns fast
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT with weights drawn at random, as sentence-transformers keeps it."""
-    folder = tmp_path_factory.mktemp("base")
-    raw = folder / "raw"
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    BertTokenizer(vocab={token: place for place, token in enumerate(tokens)}, do_lower_case=True).save_pretrained(raw)
-    shape = BertConfig(
-        vocab_size=len(tokens),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=40,
-    )
-    BertModel(shape).save_pretrained(raw)
-    body = Transformer(str(raw))
-    SentenceTransformer(modules=[body, Pooling(32)], device="cpu").save(str(folder / "model"))
-    return folder / "model"
-
-
-def lines(path: Path, rows: list[dict[str, object]]) -> Path:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="module")
