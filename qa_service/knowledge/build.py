@@ -1,8 +1,10 @@
 """From sources to a snapshot: read, check, encode, index, mark, move into place. It activates nothing by itself."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -168,7 +170,9 @@ def write_vectors(entries: Sequence[Entry], folder: Path, encoder: Encoder) -> s
 
 def _encode(texts: Sequence[str], encoder: Encoder) -> NDArray[np.float32]:
     blocks = [texts[i : i + _ENCODED_AT_ONCE] for i in range(0, len(texts), _ENCODED_AT_ONCE)]
-    encoded = [encoder.encode(block) for block in progress(blocks, "vectors")]
+    # An encoder keeps to one thread, as serving wants it; a build may have them all.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        encoded = list(progress(pool.map(encoder.encode, blocks), "vectors", total=len(blocks)))
     return np.concatenate(encoded) if encoded else np.zeros((0, encoder.dimension), dtype=np.float32)
 
 
