@@ -1,7 +1,7 @@
-"""A worker made of the service's own parts around an Ask that dies of some questions or takes its time.
+"""A worker made of the service's own parts around an Ask that dies of some questions, takes its time, or writes slowly.
 
-`python -m faults.odd_worker --die-on TEXT --least-s X --most-s Y`: only tests start it. It answers from the version
-that is active when it starts.
+`python -m faults.odd_worker --die-on TEXT --least-s X --most-s Y --piece-s Z`: only tests start it. It answers from
+the version that is active when it starts.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import cast
 import structlog
 
 from qa_service.answering.ask import Ask, Outcome
+from qa_service.answering.ports import Pens
 from qa_service.domain.question import Question
 from qa_service.generation.extractive import ExtractiveGenerator
 from qa_service.logs import configure_logs
@@ -26,10 +27,13 @@ from qa_service.store.connection import open_redis
 from qa_service.store.index_roll import RedisIndexRoll
 from qa_service.store.jobs import JobQueue
 from qa_service.store.keys import Keys
+from qa_service.store.pens import RedisPens
 from qa_service.store.sessions import RedisSessions
 from qa_service.worker.door import Door
 from qa_service.worker.worker import Bot, Worker
 
+WRITTEN = tuple(f"第{number}句😀。" for number in range(20))
+AGAIN = "重写"  # in a question
 _BEAT_EVERY_S = 0.25
 
 log = structlog.get_logger(__name__)
@@ -38,10 +42,11 @@ log = structlog.get_logger(__name__)
 class OddAsk:
     """A real Ask with a fault in front of it."""
 
-    def __init__(self, ask: Ask, oddities: Namespace) -> None:
+    def __init__(self, ask: Ask, pens: Pens, oddities: Namespace) -> None:
         self.version = ask.version
         self.explain = ask.explain
         self._ask = ask
+        self._pens = pens
         self._oddities = oddities
 
     async def __call__(self, questions: Sequence[Question]) -> list[Outcome]:
@@ -50,7 +55,20 @@ class OddAsk:
         if marker and any(marker in question.text for question in questions):
             os._exit(9)
         await asyncio.sleep(random.uniform(self._oddities.least_s, self._oddities.most_s))
+        if self._oddities.piece_s:
+            await asyncio.gather(*(self._write(question) for question in questions if question.reply_id))
         return await self._ask(questions)
+
+    async def _write(self, question: Question) -> None:
+        """Write as a slow model would; where the question says so, the first attempt fails in the middle."""
+        pen = self._pens.pen(question)
+        for number, piece in enumerate(WRITTEN):
+            if AGAIN in question.text and number == len(WRITTEN) // 2 and not await pen.restart():
+                return
+            if not await pen.write(piece):
+                log.info("no longer wanted", reply_id=question.reply_id, pieces=number)
+                return
+            await asyncio.sleep(self._oddities.piece_s)
 
 
 async def _work(settings: Settings, oddities: Namespace) -> None:
@@ -62,7 +80,7 @@ async def _work(settings: Settings, oddities: Namespace) -> None:
     consumer = f"{socket.gethostname()}-{os.getpid()}"
     async with Door() as door:
         ask = make_ask(open_version(settings, version), RedisAnswerCache(client, keys), door)
-        odd = cast("Ask", OddAsk(ask, oddities))
+        odd = cast("Ask", OddAsk(ask, RedisPens(client, keys), oddities))
         worker = Worker(
             jobs=JobQueue(client, keys, consumer=consumer, claim_idle_ms=settings.claim_idle_ms),
             sessions=RedisSessions(client, keys),
@@ -90,6 +108,7 @@ def main() -> None:
     parser = ArgumentParser()
     parser.add_argument("--die-on", default="")
     parser.add_argument("--least-s", type=float, default=0.0)
+    parser.add_argument("--piece-s", type=float, default=0.0)
     parser.add_argument("--most-s", type=float, default=0.0)
     settings = load_settings()
     configure_logs(settings.log_level, process="worker")
