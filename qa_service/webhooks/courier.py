@@ -4,6 +4,7 @@ Nothing is followed, and of an answer at most 4 KB are read. It knows no schedul
 """
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -194,7 +195,7 @@ async def _in_a_thread(work: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[
             result = work()
         except Exception as failure:  # noqa: BLE001  # handed on to who waits
             error = failure
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
             loop.call_soon_threadsafe(give, result, error)
 
     threading.Thread(target=run, daemon=True, name="webhook-lookup").start()

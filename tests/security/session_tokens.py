@@ -1,6 +1,6 @@
 """Hooks for schemathesis: who opens a session enters it with the token that came with it, as a device does.
 
-Nobody waits long.
+Nobody waits long, and no webhook that was made up is ever switched on: its host may be somebody's.
 """
 
 from collections.abc import Callable
@@ -37,6 +37,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         kwargs["auth"] = _bearer(token)
     if (case.query or {}).get("wait") in range(2, 31):
         case.query["wait"] = 1  # as good as half a minute, and sooner over
+    if "/webhooks" in case.path and isinstance(case.body, dict) and isinstance(case.body.get("enabled", True), bool):
+        case.body["enabled"] = False
 
 
 def _bearer(token: str) -> Callable[[Any], Any]:

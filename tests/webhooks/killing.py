@@ -18,7 +18,7 @@ from webhooks.conftest import Shop
 from webhooks.receivers import Receiver
 
 _STARTS_WITHIN_S = 60.0
-_SETTLES_WITHIN_S = 60.0
+_SETTLES_WITHIN_S = 300.0  # what gathered while dispatchers were starting
 SERVED = ("-m", "qa_service.cli", "webhooks")
 ALONE = ("-m", "webhooks.alone")
 
@@ -86,7 +86,7 @@ async def kill_again_and_again(
             sid = await shop.open()
             await shop.talk(sid)
             expected.update(delivery_id(endpoint.id, sid, seq) for seq in (1, 3))
-            await asyncio.sleep(random.uniform(0.05, 0.15))
+            await asyncio.sleep(random.uniform(0.1, 0.4))
 
     talking = asyncio.create_task(talk())
     mortal.start()
