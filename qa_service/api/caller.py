@@ -1,5 +1,6 @@
 """Who calls: the one place that works it out, from which routes, limits and tenants ask. It knows no route."""
 
+from dataclasses import replace
 from typing import NoReturn, TypeAlias
 
 from litestar.types import HTTPScope, WebSocketScope
@@ -115,6 +116,11 @@ def uid_to_open_for(connection: AnyConnection, *, uid: str, user_token: str) -> 
     if user_token or uid or caller.kind is CallerKind.USER:
         return vouched_uid(connection, uid=uid, user_token=user_token)
     return ""
+
+
+def asker_of_new(connection: AnyConnection, *, uid: str, user_token: str) -> Caller:
+    """Give for whom the first question of a new session counts: its user, in the tenant whose user that is."""
+    return _user(connection, user_token) if user_token else replace(caller_of(connection), uid=uid)
 
 
 def rooms_to_open_in(connection: AnyConnection, *, bot: str, user_token: str) -> Rooms:

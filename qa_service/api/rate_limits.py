@@ -75,16 +75,18 @@ def visit_of(scope: Connection, house: House) -> Visit:
 
 
 @asynccontextmanager
-async def counted_question(request: Request[Any, Any, Any], *, sid: str, uid: str = "") -> AsyncIterator[None]:
-    """Count a question whose session, or the `uid` that one is opened for, stood in the body of its request.
+async def counted_question(
+    request: Request[Any, Any, Any], *, sid: str, asker: Caller | None = None
+) -> AsyncIterator[None]:
+    """Count a question whose session, or the `asker` that one is opened for, stood in the body of its request.
 
     Raises:
         Overloaded: its user has asked too often (rate-limited).
     """
     house = house_of(request)
     visit = replace(visit_of(request.scope, house), sid=sid)
-    if uid:
-        visit = replace(visit, caller=replace(visit.caller, uid=uid))
+    if asker:
+        visit = replace(visit, caller=asker)
     verdict = await house.limits.admit_question(visit)
     if not verdict.admitted:
         raise refusal_of(verdict)

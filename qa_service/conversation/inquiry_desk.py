@@ -19,6 +19,7 @@ from qa_service.domain.session import CONTEXT_TURNS
 from qa_service.domain.snowflake import wall_clock_ms
 from qa_service.domain.text import MAX_QUESTION_CHARS, check_question, normalise
 
+_MOST_CHOICES = 9  # that a caller says were asked back; ours are three
 Reply = TypeVar("Reply", Answer, Explanation)
 
 
@@ -92,4 +93,11 @@ class InquiryDesk:
 
 def _bounded(history: Sequence[Turn]) -> tuple[Turn, ...]:
     """Give as much of a caller's history as a session would keep in mind: it travels through the queue."""
-    return tuple(replace(turn, question=turn.question[:MAX_QUESTION_CHARS]) for turn in history[-CONTEXT_TURNS:])
+    return tuple(
+        replace(
+            turn,
+            question=turn.question[:MAX_QUESTION_CHARS],
+            choices=tuple(choice[:MAX_QUESTION_CHARS] for choice in turn.choices[:_MOST_CHOICES]),
+        )
+        for turn in history[-CONTEXT_TURNS:]
+    )

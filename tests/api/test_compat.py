@@ -203,6 +203,9 @@ def test_a_question_counts_for_its_user_as_on_the_other_routes(demo_index: Any, 
         assert int(limited.headers["retry-after"]) >= 1
         refused(ask(client, "<ask><uid>u</uid><text>怎么退货</text></ask>", **service.bearer), 429, "rate-limited")
         assert told(ask(client, "<ask><uid>w</uid><text>怎么退货</text></ask>", **service.bearer))["state"]
+        vouched = f"<ask><user_token>{user_token('w')}</user_token><text>怎么退货</text></ask>"
+        assert told(ask(client, vouched))["state"]
+        refused(ask(client, vouched), 429, "rate-limited")
         path = f"/api/v1/bot/sessions/{opened['session_id']}/messages"
         ordinary = client.post(path, json={"text": "怎么退货"}, headers={**service.bearer, "Accept": "text/xml"})
         assert ordinary.status_code == 429

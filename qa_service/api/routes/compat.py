@@ -13,7 +13,7 @@ from litestar import Request, Response, post
 from qa_service.api.answer_forms import COMPAT
 from qa_service.api.bodies import OpenSession, XmlQuestion, idempotency_key, read_body, wait_s
 from qa_service.api.body_text import XML
-from qa_service.api.caller import caller_of, proof_of, rooms_of, rooms_to_open_in, uid_to_open_for
+from qa_service.api.caller import asker_of_new, caller_of, proof_of, rooms_of, rooms_to_open_in, uid_to_open_for
 from qa_service.api.envelope import PREFIX, message_resource, source_resources
 from qa_service.api.house import Rooms
 from qa_service.api.openapi import CLIENT, NOBODY, SESSION, USER
@@ -26,6 +26,7 @@ from qa_service.domain.session import MessageState, Proof
 from qa_service.domain.text import check_question
 
 _RETRY_AFTER_S = "1"
+_NEW = "-"  # no session's id
 _ASKED = described_in_xml(
     body=XmlQuestion,
     example="<ask><device_id>phone-7</device_id><text>怎么退货</text><lid>gw-1</lid></ask>",
@@ -42,7 +43,6 @@ class _Entered:
     sid: str
     proof: Proof
     token: str = ""
-    uid: str = ""
 
 
 @post(f"{COMPAT}/messages", operation_class=_ASKED, tags=["compat"], status_code=200)
@@ -57,8 +57,12 @@ async def ask_in_xml(request: Request[Any, Any, Any]) -> Response[bytes]:
     body = await read_body(request, XmlQuestion, forms=(XML,))
     check_question(body.text)  # before a session is opened for it
     key = idempotency_key(request, body.lid)
-    entered = await _enter(request, body)
-    async with counted_question(request, sid=entered.sid, uid=entered.uid):
+    uid, asker = "", None
+    if not body.session_id:
+        uid = uid_to_open_for(request, uid=body.uid, user_token=body.user_token)
+        asker = asker_of_new(request, uid=uid, user_token=body.user_token)
+    async with counted_question(request, sid=body.session_id or _NEW, asker=asker):
+        entered = await _enter(request, body, uid)
         accepted = await entered.rooms.conversation.say(
             Utterance(
                 sid=entered.sid,
@@ -80,15 +84,14 @@ async def ask_in_xml(request: Request[Any, Any, Any]) -> Response[bytes]:
     return Response(told, status_code=202 if pending else 200, media_type="application/json", headers=headers)
 
 
-async def _enter(request: Request[Any, Any, Any], body: XmlQuestion) -> _Entered:
+async def _enter(request: Request[Any, Any, Any], body: XmlQuestion, uid: str) -> _Entered:
     if body.session_id:
         return _Entered(rooms=rooms_of(request), sid=body.session_id, proof=proof_of(request))
-    uid = uid_to_open_for(request, uid=body.uid, user_token=body.user_token)
     rooms = rooms_to_open_in(request, bot=body.bot, user_token=body.user_token)
     opened = await rooms.conversation.open(
         device_id=body.device_id, uid=uid, locale=body.locale or OpenSession().locale
     )
-    return _Entered(rooms=rooms, sid=opened.session.sid, proof=opened.token, token=opened.token, uid=uid)
+    return _Entered(rooms=rooms, sid=opened.session.sid, proof=opened.token, token=opened.token)
 
 
 def _told(entered: _Entered, accepted: Accepted, *, lid: str, request_id: str) -> dict[str, Any]:
