@@ -31,4 +31,10 @@ async def pipeline_route(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 if __name__ == "__main__":
     configure_logs(_settings.log_level, process="api")
-    run_http(lambda: furnished(_settings), host=_settings.host, port=_settings.port, extra_routes=(pipeline_route,))
+    run_http(
+        lambda: furnished(_settings),
+        host=_settings.host,
+        port=_settings.port,
+        most_connections=_settings.most_connections,
+        extra_routes=(pipeline_route,),
+    )

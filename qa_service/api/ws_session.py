@@ -53,6 +53,7 @@ class SessionSocket:
         self._house = house
         self._sid = sid
         self._refused = 0
+        self._telling: asyncio.Task[None] | None = None  # while there is something to tell: a silent one costs less
 
     async def serve(self) -> None:
         """Let somebody in, and talk until either side ends it."""
@@ -95,26 +96,34 @@ class SessionSocket:
             raise Closed(Closed.NOT_AUTHENTICATED, error.code) from None
 
     async def _talk(self, entered: Entered, following: Following) -> None:
-        telling = asyncio.create_task(self._tell(following))
-        listening = asyncio.create_task(self._listen(entered, following))
-        following.on_too_slow = telling.cancel  # it may be stuck in sending
+        following.on_news = lambda: self._tell_soon(following)
+        following.on_too_slow = self._end_stuck
+        self._tell_soon(following)
         try:
-            await asyncio.wait({telling, listening}, return_when=asyncio.FIRST_COMPLETED)
-            if not telling.done():
-                await listening
-            elif telling.cancelled():
-                raise TooSlow
-            else:
-                await telling
+            await self._listen(entered, following)
         finally:
-            for task in (telling, listening):
-                task.cancel()
-            await asyncio.gather(telling, listening, return_exceptions=True)
+            if self._telling:
+                self._telling.cancel()
+
+    def _tell_soon(self, following: Following) -> None:
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell(following))
 
     async def _tell(self, following: Following) -> None:
-        while True:
-            for happening in await following.hear():
-                await self._send(event_frame(self._sid, happening))
+        try:
+            while following.has_news:
+                for happening in await following.hear():
+                    await self._send(event_frame(self._sid, happening))
+        except QaError as error:
+            await self._close(closed_by(error))  # whereupon who listens hears that it is over
+        except (OSError, WebSocketDisconnect):
+            return
+
+    def _end_stuck(self) -> None:
+        """End a connection whose client does not read; it may well be stuck in the midst of sending."""
+        if self._telling:
+            self._telling.cancel()
+        self._telling = asyncio.create_task(self._close(Closed(Closed.TOO_SLOW, TooSlow.code)))
 
     async def _listen(self, entered: Entered, following: Following) -> None:
         while True:

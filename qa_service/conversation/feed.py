@@ -117,7 +117,8 @@ class Feed:
 class Following:
     """One listener: `hear` gives what happened since, in order. It must be closed.
 
-    `on_too_slow` is called once, when more waits than a listener may leave: whoever is stuck in sending can be freed.
+    `on_news` is called when there is something to hear, so that who tells it need not wait meanwhile. `on_too_slow`
+    is called once, when more waits than a listener may leave: whoever is stuck in sending can be freed.
     """
 
     __slots__ = (
@@ -130,10 +131,12 @@ class Following:
         "_waiter",
         "_waiting",
         "newest",
+        "on_news",
         "on_too_slow",
     )
 
     def __init__(self, feed: Feed, *, after: int, name: str) -> None:
+        self.on_news: Callable[[], object] | None = None
         self.on_too_slow: Callable[[], object] | None = None
         self.newest = after  # the `seq` of the newest event when it was last behind
         self._feed = feed
@@ -159,6 +162,11 @@ class Following:
     def cursor(self) -> int:
         """The `seq` up to which it has heard."""
         return self._unfolding.cursor
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `hear` need not wait."""
+        return bool(self._ready or self._queue or self._behind or self._error)
 
     async def catch_up(self) -> None:
         """Read the next page of what happened before; raises as `Events.events_after` does."""
@@ -237,6 +245,8 @@ class Following:
             self._feed.ring()
 
     def _wake(self) -> None:
+        if self.on_news:
+            self.on_news()
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -122,7 +122,10 @@ def read(received: bytes) -> tuple[list[Answer], bytes]:
             received = rest
             continue
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-        size = 0 if status == 204 else int(headers["content-length"])
+        if headers.get("content-type", "").startswith("text/event-stream"):
+            size = len(rest)  # it has no end: what has come of it is what there is
+        else:
+            size = 0 if status == 204 else int(headers["content-length"])
         if len(rest) < size:
             return found, received
         found.append(Answer(status=status, headers=headers, body=rest[:size]))
