@@ -47,7 +47,7 @@ def suggest(client: httpx.Client, q: str, **more: Any) -> list[dict[str, Any]]:
         ("货物", "substring", "货物"),
         ("优惠券怎末", "fuzzy", "优惠券怎么"),
         ("How do I st", "prefix", "How do I st"),
-        ("PASWORD", "fuzzy", "password"),
+        ("PASSVORD", "fuzzy", "password"),
     ],
 )
 def test_known_questions_are_offered_for_what_is_typed(

@@ -117,7 +117,7 @@ class Shop:
     async def delivering(
         self,
         *waits_s: float,
-        timeout_s: float = 1.0,
+        timeout_s: float = 5.0,
         disabled_after_s: float = 86_400,
         private: PrivateHosts = LOOPBACK,
     ) -> AsyncIterator[None]:
