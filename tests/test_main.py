@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from qa_service.api.house import House
 from qa_service.domain.answer import Answer
 from qa_service.domain.errors import IndexUnavailable, SettingsError, SnapshotError
-from qa_service.main import encoder_named, furnished, open_version, redis_address, reranker_named, run_worker
+from qa_service.main import encoder_named, furnished, open_version, redis_address, reranker_named
+from qa_service.main_worker import run_worker
 from qa_service.settings import Settings
 
 

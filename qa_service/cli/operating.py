@@ -9,7 +9,7 @@ from qa_service.cli.group import run, settings_in_force, verbs
 from qa_service.doctor.examine import examine
 from qa_service.doctor.finding import Finding, Level, count, told, told_as_json
 from qa_service.domain.errors import SettingsError
-from qa_service.main import shadow_counts
+from qa_service.main_worker import shadow_counts
 from qa_service.settings import Settings
 
 

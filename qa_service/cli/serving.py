@@ -12,8 +12,9 @@ from qa_service.access.local_key import LocalKey
 from qa_service.access.opening import open_ring
 from qa_service.cli.group import run, settings_in_force, verbs
 from qa_service.logs import configure_logs
-from qa_service.main import access_sources, furnished, redis_address, run_worker, settings_of, versions_of
+from qa_service.main import access_sources, furnished, redis_address, settings_of, versions_of
 from qa_service.main_webhooks import run_webhooks
+from qa_service.main_worker import run_worker
 from qa_service.serve import Serving, serve
 
 _PARENT_LOOK_S = 0.5

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from qa_service.api.house import House, Rooms
 from qa_service.knowledge.versions import Versions
-from qa_service.main import furnished, run_worker
+from qa_service.main import furnished
+from qa_service.main_worker import run_worker
 from qa_service.settings import Settings
 
 TENANTS = ("shop", "bank")

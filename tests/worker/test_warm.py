@@ -15,7 +15,8 @@ from qa_service.domain.answer import ServedBy
 from qa_service.domain.question import Question
 from qa_service.generation.extractive import ExtractiveGenerator
 from qa_service.knowledge.versions import Versions
-from qa_service.main import make_ask, run_worker
+from qa_service.main import make_ask
+from qa_service.main_worker import run_worker
 from qa_service.retrieval.snapshot import Snapshot
 from qa_service.settings import Settings
 from qa_service.store.answer_cache import RedisAnswerCache
