@@ -47,7 +47,8 @@ class User:
     sid: str
     token: str
     socket: LightSocket | None = None
-    late_ms: list[float] = field(default_factory=list)
+    accepted_late_ms: list[float] = field(default_factory=list)
+    late_ms: list[float] = field(default_factory=list)  # of answers
     asked_at: float = 0.0
     opened_again: int = 0
     answered_ms: list[float] = field(default_factory=list)
@@ -67,8 +68,11 @@ class User:
             self.errors.append(frame["d"]["code"])
             self.answered.set()
         elif frame["op"] == "event" and frame["d"]["type"].startswith("message.") and "seq" in frame:
-            self.late_ms.append((at - datetime.fromisoformat(frame["d"]["created_at"]).timestamp()) * 1000)
-            if frame["d"]["type"] != "message.accepted":
+            late_ms = (at - datetime.fromisoformat(frame["d"]["created_at"]).timestamp()) * 1000
+            if frame["d"]["type"] == "message.accepted":
+                self.accepted_late_ms.append(late_ms)
+            else:
+                self.late_ms.append(late_ms)
                 self.answered_ms.append((at - self.asked_at) * 1000)
                 self.answered.set()
 
@@ -101,6 +105,7 @@ async def _measured(folder: Path, users: int, silent: int) -> dict[str, Any]:
         await _asked_at_once(crowd[: min(50, users)], texts)  # what a first question waits for is not measured
         for user in crowd:
             user.late_ms.clear()
+            user.accepted_late_ms.clear()
             user.answered_ms.clear()
         at_once = await _asked_at_once(crowd, texts)
         for user in crowd:
@@ -200,7 +205,8 @@ async def _told(crowd: Sequence[User], asked: int) -> dict[str, Any]:
     return {
         "questions": asked,
         "errors": len(errors) + len(late),
-        "event_to_client_ms": _spread([ms for user in crowd for ms in user.late_ms]),
+        "answer_event_to_client_ms": _spread([ms for user in crowd for ms in user.late_ms]),
+        "accepted_event_to_client_ms": _spread([ms for user in crowd for ms in user.accepted_late_ms]),
         "question_to_answer_ms": _spread([ms for user in crowd for ms in user.answered_ms]),
     }
 
