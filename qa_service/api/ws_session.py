@@ -52,7 +52,10 @@ class SessionSocket:
         self._socket = socket
         self._house = house
         self._sid = sid
+        self._address = address_of(socket.scope, house)
         self._refused = 0
+        self._heard_at = 0.0  # the event loop's time
+        self._idle: asyncio.TimerHandle
         self._telling: asyncio.Task[None] | None = None  # while there is something to tell: a silent one costs less
 
     async def serve(self) -> None:
@@ -96,12 +99,17 @@ class SessionSocket:
             raise Closed(Closed.NOT_AUTHENTICATED, error.code) from None
 
     async def _talk(self, entered: Entered, following: Following) -> None:
+        self._socket.scope["headers"] = []  # all has been read, and a connection may last for days
         following.on_news = lambda: self._tell_soon(following)
-        following.on_too_slow = self._end_stuck
+        following.on_too_slow = lambda: self._end(Closed(Closed.TOO_SLOW, TooSlow.code))
         self._tell_soon(following)
+        loop = asyncio.get_running_loop()
+        self._heard_at = loop.time()
+        self._idle = loop.call_later(self._house.ws_idle_s, self._end_if_idle)
         try:
             await self._listen(entered, following)
         finally:
+            self._idle.cancel()
             if self._telling:
                 self._telling.cancel()
 
@@ -119,19 +127,24 @@ class SessionSocket:
         except (OSError, WebSocketDisconnect):
             return
 
-    def _end_stuck(self) -> None:
-        """End a connection whose client does not read; it may well be stuck in the midst of sending."""
+    def _end(self, closed: Closed) -> None:
+        """End a connection from outside of its tasks, one of which may be stuck in sending to who does not read."""
         if self._telling:
             self._telling.cancel()
-        self._telling = asyncio.create_task(self._close(Closed(Closed.TOO_SLOW, TooSlow.code)))
+        self._telling = asyncio.create_task(self._close(closed))
+
+    def _end_if_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        left_s = self._heard_at + self._house.ws_idle_s - loop.time()
+        if left_s > 0:
+            self._idle = loop.call_later(left_s, self._end_if_idle)
+        else:
+            self._end(Closed(Closed.IDLE, "no frame came for long"))
 
     async def _listen(self, entered: Entered, following: Following) -> None:
         while True:
-            try:
-                async with asyncio.timeout(self._house.ws_idle_s):
-                    message = await self._received()
-            except TimeoutError:
-                raise Closed(Closed.IDLE, "no frame came for long") from None
+            message = await self._received()
+            self._heard_at = asyncio.get_running_loop().time()
             answer = await self._answered(message, entered, following)
             if answer:
                 await self._send(answer)
@@ -154,7 +167,7 @@ class SessionSocket:
         visit = Visit(
             caller=entered.caller,
             token=entered.token,
-            address=address_of(self._socket.scope, self._house),
+            address=self._address,
             sid=self._sid if asks else "",
             proof=entered.proof,
         )

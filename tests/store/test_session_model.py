@@ -32,6 +32,7 @@ from qa_service.domain.saying import Acceptance, Accepted, Saying
 from qa_service.domain.session import Message, MessageState, Role, Session
 from qa_service.store.answer_cache import RedisAnswerCache
 from qa_service.store.connection import open_redis
+from qa_service.store.events import RedisEvents
 from qa_service.store.jobs import Job, JobQueue
 from qa_service.store.keys import Keys
 from qa_service.store.sessions import RedisSessions, session_keys
@@ -151,6 +152,26 @@ class SessionMachine(RuleBasedStateMachine):
             assert ([message.id for message in page.messages], page.last_message_id, page.has_more) == known.page(
                 cursor, limit
             )
+
+    @rule(sid=st.sampled_from(SIDS), data=st.data())
+    def cancel(self, sid: str, data: st.DataObject) -> None:
+        """An answer that is being given, that waits for a worker, or for its turn."""
+        known = self.model.get(sid)
+        pending = [mid for mid, said in known.messages.items() if said.state is MessageState.PENDING] if known else []
+        if known is None or not pending:
+            return
+        reply = data.draw(st.sampled_from(pending))
+        message = self.run(RedisEvents(self.client, KEYS).cancel(sid, known.token, reply))
+        assert known.finish(reply, MessageState.CANCELLED, "")
+        self.check(message, known.messages[reply])
+        if known.running == reply:
+            [queued] = [queued for queued in self.queue if queued.reply_id == reply]
+            self.queue.remove(queued)
+            if queued.handed_out:
+                self.let_go.append(queued)
+            self.go_on(sid, known)
+        else:
+            known.waiting.remove(reply)
 
     @rule(sid=st.sampled_from(SIDS))
     def try_a_wrong_token(self, sid: str) -> None:
@@ -335,10 +356,14 @@ class SessionMachine(RuleBasedStateMachine):
             known.messages[queued.reply_id].text = message.text
             assert message.text
         if known.running == queued.reply_id:
-            known.running = known.waiting.popleft() if known.waiting else ""
-            if known.running:
-                self.queue.append(Queued(queued.sid, known.running))
+            self.go_on(queued.sid, known)
         return given
+
+    def go_on(self, sid: str, known: Modelled) -> None:
+        """The running turn is over."""
+        known.running = known.waiting.popleft() if known.waiting else ""
+        if known.running:
+            self.queue.append(Queued(sid, known.running))
 
     def check(self, message: Message, said: Said) -> None:
         assert (message.role, message.state, message.text, message.seq) == (said.role, said.state, said.text, said.seq)
