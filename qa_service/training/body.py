@@ -66,11 +66,11 @@ class Body:
         strange = {*self.new_rows, self.tokenizer.token_to_id("[UNK]")}
         return [strange.isdisjoint(encoding.ids) for encoding in self.tokenizer.encode_batch(list(texts))]
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], *, bfloat16: bool = False) -> NDArray[np.float32]:
         """Encode folded texts without gradients: float32 (texts, dimension)."""
         rows = [np.zeros((0, self.model.config.hidden_size), np.float32)]
         with torch.inference_mode():
-            rows += [self.vectors(batch).numpy() for batch in _batches(texts)]
+            rows += [self.vectors(batch, bfloat16=bfloat16).numpy() for batch in _batches(texts)]
         return np.concatenate(rows)
 
 

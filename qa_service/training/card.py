@@ -31,8 +31,8 @@ def write_model_card(
     recipe: Mapping[str, object],
     figures: Mapping[str, object],
 ) -> None:
-    """Write the card. `models` gives the part (base, teacher) of each model; a path is named by its last part."""
-    named = {part: f"{Path(name).name}, licence: {TO_FILL}" for part, name in models.items()}
+    """Write the card. `models` gives the part (base, teacher) of each model; of a path its last two parts are told."""
+    named = {part: f"{'/'.join(Path(name).parts[-2:])}, licence: {TO_FILL}" for part, name in models.items()}
     rows = "\n".join(map(_row, sources))
     text = f"""# {folder.resolve().name}
 

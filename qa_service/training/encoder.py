@@ -18,7 +18,7 @@ from qa_service.domain.errors import KnowledgeError
 from qa_service.training.body import BUILTIN, Body, folded, open_base, save
 from qa_service.training.card import Source, write_model_card
 from qa_service.training.dictionary import read_dictionary
-from qa_service.training.learning import Budget, Course, learn, recall
+from qa_service.training.learning import Budget, Course, Learned, learn, recall
 from qa_service.training.lessons import Apart, Drawn, Lesson, Taught, Wordings
 from qa_service.training.material import Material, hold_out, read_material, read_texts
 from qa_service.training.teacher import MOST_TEXTS, Opinion, ask, open_teacher
@@ -28,6 +28,7 @@ __all__ = ["Budget", "Sources", "Training", "train_encoder"]
 
 _ROWS_FIRST_SHARE = 0.3  # of the time: only the new rows learn, so that noise does not reach the body
 _DICTIONARY_SHARE = 0.2  # ... when a dictionary teaches them
+_WORDS_A_STEP = 128  # they are short, and each step moves a whole table of rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,28 +98,15 @@ def train_encoder(
     budget, sources = budget or Budget(), sources or Sources()
     read = _read(pairs, dev, sources, budget.seed)
     torch.manual_seed(budget.seed)
-    teacher = open_teacher(sources.teacher) if sources.teacher else None
     body = open_base(base)
     growth = grow(body, list(read.every_text()), read.glosses, most_words=sources.words, least=sources.least)
     before = recall(body, read.held)
     known = copy.deepcopy(body)
-    every = list(dict.fromkeys(read.every_text()))
-    opinion = (
-        ask(teacher, known, every, read.train.parallel, most=sources.taught, seed=budget.seed) if teacher else None
-    )
+    opinion = _opinion(sources, known, read, budget.seed)
     learned = learn(body, _course(known, read, growth, opinion), read.held, budget)
     body.model.load_state_dict(learned.weights)
     save(body, out)
-    first, last = (float(np.mean(part)) for part in (learned.losses[:5], learned.losses[-5:]))
-    training = Training(
-        folder=out,
-        steps=learned.steps,
-        first_loss=first,
-        last_loss=last,
-        recall_before=before,
-        recall_after=learned.recall,
-        growth=growth,
-    )
+    training = _result(out, learned, before, growth)
     write_model_card(
         out,
         models={"Base": base} | ({"Teacher, in training only": sources.teacher} if sources.teacher else {}),
@@ -127,6 +115,28 @@ def train_encoder(
         figures=_figures(training, read.held),
     )
     return training
+
+
+def _result(folder: Path, learned: Learned, before: float, growth: Growth) -> Training:
+    first, last = (float(np.mean(part)) for part in (learned.losses[:5], learned.losses[-5:]))
+    return Training(
+        folder=folder,
+        steps=learned.steps,
+        first_loss=first,
+        last_loss=last,
+        recall_before=before,
+        recall_after=learned.recall,
+        growth=growth,
+    )
+
+
+def _opinion(sources: Sources, known: Body, read: _Read, seed: int) -> Opinion | None:
+    """Ask the teacher, whose memory is free again before the training begins."""
+    if not sources.teacher:
+        return None
+    texts = list(dict.fromkeys(read.every_text()))
+    teacher = open_teacher(sources.teacher)
+    return ask(teacher, known, texts, read.train.parallel, most=sources.taught, seed=seed)
 
 
 def _read(pairs: Sequence[Path], dev: Path | None, sources: Sources, seed: int) -> _Read:
@@ -180,7 +190,7 @@ def _dictionary_lessons(known: Body, glosses: Mapping[str, str], growth: Growth)
         if unknown not in encoding.ids and not set(encoding.ids).isdisjoint(known.new_rows)
     ]
     both = [_to_what_it_reads(known, [(word, glosses[word]) for word in words]) for words in (sorted(own), rest)]
-    return [Drawn(base=known, pairs=pairs) for pairs in both if pairs]
+    return [Drawn(base=known, pairs=pairs, a_step=_WORDS_A_STEP) for pairs in both if pairs]
 
 
 def _to_what_it_reads(known: Body, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -18,7 +18,6 @@ from qa_service.training.teacher import Opinion
 
 _GROUPS_A_STEP = 32
 _CONFUSABLE_A_STEP = 16
-_PAIRS_A_STEP = 32
 _NEIGHBOURHOODS, _NEIGHBOURS = 8, 8  # unlike texts say little about likeness: each batch holds near ones
 _SHARPNESS = 20.0  # MiniLM was trained at this
 _APART = 0.6  # confusable texts of a higher cosine are pushed apart
@@ -54,7 +53,7 @@ class Wordings:
         kept = [place for place, known in enumerate(self.base.reads(texts)) if known]
         if not kept:
             return loss
-        anchors = torch.from_numpy(self.base.encode([texts[place] for place in kept]))
+        anchors = torch.from_numpy(self.base.encode([texts[place] for place in kept], bfloat16=bfloat16))
         return loss + _KEEPING * len(kept) / len(texts) * (1 - (vectors[kept] * anchors).sum(1)).mean()
 
 
@@ -79,12 +78,13 @@ class Drawn:
 
     base: Body
     pairs: Sequence[tuple[str, str]]
+    a_step: int = 32
 
     def loss(self, body: Body, draw: Draw, *, bfloat16: bool) -> torch.Tensor:
         """Give 1 less the cosine, 0 to 2."""
-        drawn = draw.sample(self.pairs, min(_PAIRS_A_STEP, len(self.pairs)))
+        drawn = draw.sample(self.pairs, min(self.a_step, len(self.pairs)))
         vectors = body.vectors([text for text, _ in drawn], bfloat16=bfloat16)
-        places = torch.from_numpy(self.base.encode([other for _, other in drawn]))
+        places = torch.from_numpy(self.base.encode([other for _, other in drawn], bfloat16=bfloat16))
         return (1 - (vectors * places).sum(1)).mean()
 
 
