@@ -176,3 +176,9 @@ def test_a_slip_among_several_knowledge_bases_is_named(
         monkeypatch.setenv("QA_KNOWLEDGE_BASE", default)
     with pytest.raises(SettingsError, match=complaint):
         load_settings()
+
+
+@pytest.mark.parametrize("page", ["operating.md", "operating.zh-CN.md"])
+def test_every_setting_stands_in_the_operators_pages(page: str) -> None:
+    text = (Path(__file__).parents[1] / "docs" / page).read_text(encoding="utf-8")
+    assert not [name for name in Settings.model_fields if f"QA_{name.upper()}" not in text]

@@ -49,8 +49,15 @@ async def opened(bot: BotClient, uid: str) -> str:
 
 async def ask(request: web.Request) -> web.Response:
     """POST /chat，正文 {"text": …, "lid": …}。"""
-    uid, body = uid_of(request), await request.json()
-    name, text = (uid, str(body.get("lid"))), str(body.get("text"))
+    uid = uid_of(request)
+    try:
+        body = await request.json()
+        text, lid = body["text"].strip(), body["lid"].strip()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text = lid = ""
+    if not text or not lid:
+        return respond({"code": "invalid-body", "detail": "要有文字 text 和自己编的消息号 lid"}, status=400)
+    name = (uid, lid)
     if name not in TASKS:
         TASKS[name] = asyncio.create_task(converse(request.app[BOT], uid, text, name[1]))
         asyncio.get_running_loop().call_later(300, TASKS.pop, name, None)

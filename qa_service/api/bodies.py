@@ -120,7 +120,7 @@ class XmlQuestion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     uid: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=128)] = ""
     user_token: str = ""
     bot: Annotated[str, msgspec.Meta(pattern=_NO_CONTROLS, max_length=64)] = ""
-    locale: Annotated[str, msgspec.Meta(pattern=rf"^({LOCALE})?$(?!\n)", max_length=35)] = ""
+    locale: Annotated[str, msgspec.Meta(pattern=rf"^({LOCALE})?$(?!\n)", max_length=MAX_LOCALE_CHARS)] = ""
     lid: Annotated[str, msgspec.Meta(pattern=rf"^{ON_ONE_LINE}$(?!\n)", max_length=MAX_KEY_CHARS)] = ""
 
 

@@ -7,6 +7,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+import structlog
 from litestar import Response
 from litestar.types import Receive, Scope, Send
 
@@ -14,6 +15,8 @@ from qa_service.api.event_objects import error_members, event_object
 from qa_service.conversation.streams import Following
 from qa_service.domain.errors import QaError, Restarting
 from qa_service.domain.event import Event, Happening
+
+log = structlog.get_logger(__name__)
 
 _PING_S = 10.0  # less than the idle time-out of any proxy in common use
 _PING = b"event: ping\ndata: {}\n\n"
@@ -52,7 +55,9 @@ class _Telling:
             self._following.close()
             for task in (telling, leaving):
                 task.cancel()
-            await asyncio.gather(telling, leaving, return_exceptions=True)
+            for ended in await asyncio.gather(telling, leaving, return_exceptions=True):
+                if isinstance(ended, Exception) and not isinstance(ended, OSError):  # uvicorn's word for who has left
+                    log.error("stream broken", exc_info=ended)
         # Of no effect for who is gone; who does not read is cut off by the connection's own clock.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -125,7 +125,7 @@ def described(  # noqa: PLR0913  # each names one part of a description, by keyw
 ) -> type[Operation]:
     """Give the OpenAPI operation of a handler that reads its own body, query and headers.
 
-    `query`, `words` (of the query too) and `headers` map a parameter to what it may hold. `errors` are the statuses it
+    `query` and `headers` map a parameter to what it may hold. `errors` are the statuses it
     may answer, and with `accepts` it may answer 202 as well; with `streams` it answers with server-sent events.
     `callers` says whose tokens it takes, none for a route that looks at none; `scope` is what a client's needs.
     `leads_to` names operations by id, each with where its parameters stand here.

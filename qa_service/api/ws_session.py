@@ -56,6 +56,7 @@ class SessionSocket:
         self._refused = 0
         self._heard_at = 0.0  # the event loop's time
         self._idle: asyncio.TimerHandle
+        self._is_closed = False
         self._telling: asyncio.Task[None] | None = None  # while there is something to tell: a silent one costs less
 
     async def serve(self) -> None:
@@ -126,6 +127,9 @@ class SessionSocket:
             await self._close(closed_by(error))  # whereupon who listens hears that it is over
         except (OSError, WebSocketDisconnect):
             return
+        except Exception:  # an edge: whoever follows must hear that it is over
+            log.exception("socket broken")
+            await self._close(Closed(Closed.TRY_LATER, "internal-error"))
 
     def _end(self, closed: Closed) -> None:
         """End a connection from outside of its tasks, one of which may be stuck in sending to who does not read."""
@@ -220,9 +224,14 @@ class SessionSocket:
         return message
 
     async def _send(self, text: str) -> None:
+        if self._is_closed:  # by ourselves, a moment ago: uvicorn takes nothing more
+            raise WebSocketDisconnect(detail="the connection is being closed")
         await self._socket.send({"type": "websocket.send", "bytes": None, "text": text})
 
     async def _close(self, closed: Closed) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         with suppress(TimeoutError, OSError, WebSocketDisconnect):
             async with asyncio.timeout(_CLOSE_WITHIN_S):
                 await self._socket.send({"type": "websocket.close", "code": closed.code, "reason": closed.reason[:120]})

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from qa_service.conversation.ports import Events
 from qa_service.conversation.unfolding import Unfolding
 from qa_service.domain.errors import QaError, StoreUnavailable, TooSlow
 from qa_service.domain.event import EventPage, Happening, Piece, Whisper
 from qa_service.domain.session import Proof
+
+log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_S = 30.0  # a hint may be lost with nobody noticing; while it is connected, pub/sub loses none
 _AWAY_S = 1.0  # between looks while the store is away
@@ -97,6 +101,9 @@ class Feed:
             self._rung = True
         except QaError as error:  # erased, expired, its token void: the same for each of them
             self.end(error)
+        except Exception:  # an edge: whoever follows must hear that it is over
+            log.exception("session log not read")
+            self.end(StoreUnavailable("the log cannot be read now"))
         else:
             self.cursor = page.last_message_id
             self._rung = self._rung or page.has_more

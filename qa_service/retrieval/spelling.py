@@ -26,6 +26,7 @@ _LEAST_LETTERS = 4  # of an English word in which a letter may be wrong; in thre
 _TWO_WRONG_FROM = 7  # letters
 _LEAST_USES = 2  # in the base, of a Chinese word that replaces another spelling
 _NEAR = 8  # English words that are looked at
+_MOST_SLIPS = 8  # English words that are looked up for one text; in a text of more nobody's slips are mended
 _READINGS = 8  # of a word whose characters have several
 _WORD = re.compile(r"(?<![\w'’])[a-z]{3,}(?![\w'’])", re.IGNORECASE)
 _RUN = re.compile("[\u4e00-\u9fff]{2,}")
@@ -76,12 +77,17 @@ class Spelling:
 
     def mend(self, text: str) -> str:
         """Give the text as it was probably meant; the very same where no slip is seen."""
-        mended = _WORD.sub(lambda found: self._mended(found[0]), text)
+        strange = {word for word in map(str.lower, _WORD.findall(text)) if not self._is_known(word)}
+        # Each costs a look at all words of the base.
+        mended = _WORD.sub(lambda found: self._mended(found[0]), text) if 0 < len(strange) <= _MOST_SLIPS else text
         return _RUN.sub(lambda found: self._mended_run(found[0]), mended)
+
+    def _is_known(self, low: str) -> bool:
+        return bool(low in self._words.english or low in _common_english() or _CONTRACTION.fullmatch(low))
 
     def _mended_word(self, word: str) -> str:
         low = word.lower()
-        if low in self._words.english or low in _common_english() or _CONTRACTION.fullmatch(low):
+        if self._is_known(low):
             return word
         if len(low) < _LEAST_LETTERS:
             near = [(one, 1) for one in self._short if sorted(one) == sorted(low) and OSA.distance(one, low) == 1]

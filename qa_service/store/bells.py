@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol, Self
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -20,6 +21,8 @@ from redis.exceptions import RedisError
 from qa_service.domain.event import Whisper
 from qa_service.store.keys import Keys
 from qa_service.store.records import decode_whisper
+
+log = structlog.get_logger(__name__)
 
 _HEARTBEAT_S = 2.0  # silence after which Redis is asked whether it is there
 _FIRST_PAUSE_S = 0.05
@@ -153,7 +156,10 @@ class RedisBells:
                 continue
             asked = False
             if message["type"] == "message":
-                self._pass_on(message["data"])
+                try:
+                    self._pass_on(message["data"])
+                except Exception:  # an edge: what one follower makes of it must not deafen the process
+                    log.exception("hint not passed on")
             elif message["type"] == "subscribe":
                 self._connected = True
                 self._tried.set()

@@ -32,6 +32,7 @@ from qa_service.store.sessions import LOG_CAP, session_keys
 __all__ = ["DeadLetter", "Job", "JobQueue"]
 
 REPLY_TTL_MS = 10_000
+_GIVEN, _NOBODY = 1, 0  # what finish.lua says: the answer is given; nobody is left to give it to
 _LEAST_SHARE = 16  # jobs of one of many queues: a busy tenant among idle ones still gets batches
 _GAVE_UP: dict[Language, str] = {
     "zh": "抱歉，这个问题暂时没能处理成功，请换个说法再试，或回复“转人工”联系人工客服。",
@@ -146,16 +147,16 @@ class JobQueue:
 
     async def finish(self, job: Job, answer: Answer, state: MessageState = MessageState.COMPLETED) -> bool:
         """Give the answer and let go of the job; False when it had been answered already, or nobody is left to."""
-        given = bool(await run(self._client, self._finishing(job, answer, state)))
-        await self._forget([] if given else [job])
-        return given
+        given = await run(self._client, self._finishing(job, answer, state))
+        await self._forget([job] if given == _NOBODY else [])
+        return bool(given == _GIVEN)
 
     async def finish_many(self, outcomes: Sequence[tuple[Job, Answer]]) -> list[bool]:
         """`finish` for each, in one round trip."""
         calls = [self._finishing(job, answer, MessageState.COMPLETED) for job, answer in outcomes]
-        given = [bool(one) for one in await run_many(self._client, calls)] if calls else []
-        await self._forget([job for (job, _), one in zip(outcomes, given, strict=True) if not one])
-        return given
+        given = await run_many(self._client, calls) if calls else []
+        await self._forget([job for (job, _), one in zip(outcomes, given, strict=True) if one == _NOBODY])
+        return [bool(one == _GIVEN) for one in given]
 
     async def finish_explained(self, job: Job, explanation: Explanation) -> bool:
         """Give the explanation that a job of kind "explain" asked for, and let go of it."""

@@ -81,11 +81,10 @@ class RedisOutbox:
             details={name.decode(): value.decode(errors="replace") for name, value in members.items()},
         )
 
-    async def spread(self, occurrence: Occurrence, deliveries: Sequence[Delivery], body: bytes, uid: str) -> list[str]:
+    async def spread(self, occurrence: Occurrence, deliveries: Sequence[Delivery], body: bytes) -> list[str]:
         """Turn an event into its deliveries, in one step; the ids of endpoints that have too many waiting."""
         keys, partition, sid = self._keys, occurrence.partition, occurrence.sid
-        users = (keys.hooked_user(partition, uid),) if uid else ()
-        names = (keys.hooks(partition), keys.outbox(partition), keys.session(sid), keys.hooked(sid), *users)
+        names = (keys.hooks(partition), keys.outbox(partition), keys.session(sid), keys.hooked(sid))
         now_ms = deliveries[0].next_at_ms or 0 if deliveries else 0
         args: list[str | bytes | int] = [occurrence.entry_id, body, now_ms, PENDING_CAP, KEPT_S, occurrence.at_ms]
         for one in deliveries:

@@ -97,13 +97,14 @@ class _Tenant:
             disabled_after_s=manner.disabled_after_s,
         )
         self._lanes: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
+        self._ending: set[asyncio.Task[None]] = set()  # of lanes that take nothing more
         self._tidied_at = 0.0
 
     def close(self) -> list[asyncio.Task[None]]:
         """Take nothing more; the tasks of what is under way."""
         for lane, _ in self._lanes.values():
             lane.close()
-        return [task for _, task in self._lanes.values()]
+        return [*self._ending, *(task for _, task in self._lanes.values())]
 
     async def follow(self, tasks: asyncio.TaskGroup) -> None:
         """Keep a lane for each enabled endpoint, until cancelled."""
@@ -124,7 +125,7 @@ class _Tenant:
             told = await self._hooks.outbox.read(occurrence)
             body = body_of(_happening(occurrence, told), self._shown) if told else b""
             made = [_delivery(occurrence, endpoint_id) for endpoint_id in occurrence.endpoint_ids] if told else []
-            full = await self._hooks.outbox.spread(occurrence, made, body, told.session.uid if told else "")
+            full = await self._hooks.outbox.spread(occurrence, made, body)
         except StoreUnavailable:
             raise
         except Exception:  # the edge of an event: a bug must not stop the others
@@ -140,7 +141,10 @@ class _Tenant:
     def _keep_lanes(self, endpoints: tuple[Endpoint, ...], tasks: asyncio.TaskGroup) -> None:
         enabled = {one.id: one for one in endpoints if one.enabled}
         for gone in set(self._lanes) - set(enabled):
-            self._lanes.pop(gone)[0].close()
+            lane, task = self._lanes.pop(gone)
+            lane.close()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
         for endpoint_id, endpoint in enabled.items():
             if endpoint_id not in self._lanes:
                 lane = Lane(endpoint, self._post)

@@ -74,7 +74,9 @@ class Lane:
 
             while not self._is_closing:
                 self._due.clear()
-                due, wait_s = await self._take(IN_FLIGHT - len(under_way))
+                # What waits for an endpoint that was switched off a moment ago goes on waiting.
+                free = IN_FLIGHT - len(under_way) if self.endpoint.enabled else 0
+                due, wait_s = await self._take(free)
                 for delivery, body in due:
                     task = attempts.create_task(self._try(delivery, body))
                     under_way.add(task)

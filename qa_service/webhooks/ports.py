@@ -73,7 +73,7 @@ class Outbox(Protocol):
         """What an event concerns; None when its session is gone."""
         ...
 
-    async def spread(self, occurrence: Occurrence, deliveries: Sequence[Delivery], body: bytes, uid: str) -> list[str]:
+    async def spread(self, occurrence: Occurrence, deliveries: Sequence[Delivery], body: bytes) -> list[str]:
         """Turn an event into its deliveries, in one step; the ids of endpoints that have too many waiting."""
         ...
 

@@ -91,3 +91,17 @@ async def test_what_the_readme_says_is_what_the_gateway_does(gateway: str) -> No
     )
     said, _ = await process.communicate()
     assert b'"state": "completed"' in said
+
+
+async def test_a_question_without_a_text_or_an_id_of_its_own_is_refused(gateway: str) -> None:
+    async with httpx.AsyncClient(base_url=gateway, cookies=ZHANG, timeout=30) as browser:
+        for body in (
+            b"",
+            b"[]",
+            b'{"text": "1"}',
+            b'{"lid": "1"}',
+            b'{"text": " ", "lid": "1"}',
+            b'{"text": 1, "lid": 1}',
+        ):
+            refused = await browser.post("/chat", content=body)
+            assert (refused.status_code, refused.json()["code"]) == (400, "invalid-body"), body

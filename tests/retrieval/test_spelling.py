@@ -108,3 +108,8 @@ def test_a_long_question_is_looked_through_in_less_than_five_milliseconds(snapsh
         snapshot.spelling.mend(long)
         times_ms.append((time.perf_counter() - begun_s) * 1000)
     assert min(times_ms) < 5.0
+
+
+def test_a_text_of_many_unknown_words_is_left_alone(snapshot: Snapshot) -> None:
+    junk = " ".join(f"zz{a}{b}q" for a in "abcd" for b in "efgh")
+    assert snapshot.spelling.mend(f"{junk} pakage") == f"{junk} pakage"

@@ -19,6 +19,7 @@ from qa_service.domain.webhook import (
 )
 from qa_service.store import webhook_deliveries, webhook_outbox
 from qa_service.store.batcher import Batcher
+from qa_service.store.erasure import RedisErasure
 from qa_service.store.jobs import JobQueue
 from qa_service.store.keys import Keys
 from qa_service.store.sessions import RedisSessions
@@ -67,10 +68,10 @@ def delivery(occurrence: Occurrence, name: str) -> Delivery:
     )
 
 
-async def spread_all(feed: RedisFeed, outbox: RedisOutbox, uid: str = "") -> list[Occurrence]:
+async def spread_all(feed: RedisFeed, outbox: RedisOutbox) -> list[Occurrence]:
     found = [one for _, one in await feed.wait(100, 10)]
     for one in found:
-        await outbox.spread(one, [delivery(one, name) for name in one.endpoint_ids], BODY, uid)
+        await outbox.spread(one, [delivery(one, name) for name in one.endpoint_ids], BODY)
     return found
 
 
@@ -126,7 +127,7 @@ async def test_an_events_deliveries_are_made_once_whoever_does_it_and_how_often(
     await sessions.bind(sid, "secret", uid="u1", new_token="new")
     ((_, occurrence),) = await feed.wait(10, 10)
     made = [delivery(occurrence, name) for name in occurrence.endpoint_ids]
-    await asyncio.gather(*(outbox.spread(occurrence, made, BODY, "u1") for _ in range(5)))
+    await asyncio.gather(*(outbox.spread(occurrence, made, BODY) for _ in range(5)))
     assert await feed.backlog() == 0
     for name in ("one", "two"):
         (listed,) = await deliveries.newest(name, 10)
@@ -174,7 +175,7 @@ async def test_of_what_has_ended_only_the_newest_are_kept_and_what_is_under_way_
     await sessions.bind(sid, "secret", uid="u1", new_token="new")
     ((_, occurrence),) = await feed.wait(10, 10)
     made = [replace(delivery(occurrence, "one"), id=f"whd_one_{sid}_{number}", seq=number) for number in range(8)]
-    await outbox.spread(occurrence, made, BODY, "u1")
+    await outbox.spread(occurrence, made, BODY)
     for one in made[:5]:
         await asyncio.sleep(0.002)
         assert await deliveries.tried(replace(one, state=DeliveryState.FAILED, next_at_ms=None))
@@ -183,6 +184,34 @@ async def test_of_what_has_ended_only_the_newest_are_kept_and_what_is_under_way_
     assert await client.hlen(f"qa:{{p{occurrence.partition}}}:shop:hooks:bodies") == 6
     assert await deliveries.tidy("one", occurrence.at_ms) == 6
     assert not [name async for name in client.scan_iter("*hooks:*")]
+
+
+async def test_what_was_to_be_told_before_a_session_was_bound_goes_with_its_user_too(
+    endpoints: RedisEndpoints,
+    feed: RedisFeed,
+    outbox: RedisOutbox,
+    deliveries: RedisDeliveries,
+    sessions: RedisSessions,
+    *,
+    queue: JobQueue,
+    client: Redis,
+    keys: Keys,
+    sid: str,
+    say: Say,
+    answer: Answer,
+) -> None:
+    await endpoints.add(endpoint("one"))
+    await sessions.accept(say(sid))
+    (job,) = await queue.take(block_ms=0)
+    await queue.finish(job, answer)
+    await spread_all(feed, outbox)
+    await sessions.bind(sid, "secret", uid="u1", new_token="new")
+    await spread_all(feed, outbox)
+    assert len(await deliveries.newest("one", 10)) == 2
+    await client.delete(keys.session(sid))  # it has expired
+    await RedisErasure(client, keys).erase_letters("u1")
+    assert await deliveries.newest("one", 10) == []
+    assert await client.hlen(f"qa:{{p{keys.partition(sid)}}}:shop:hooks:bodies") == 0
 
 
 async def test_an_endpoint_that_has_too_many_waiting_gets_no_more_and_is_named(
@@ -198,7 +227,7 @@ async def test_an_endpoint_that_has_too_many_waiting_gets_no_more_and_is_named(
     await sessions.bind(sid, "secret", uid="u1", new_token="new")
     ((_, occurrence),) = await feed.wait(10, 10)
     made = [replace(delivery(occurrence, "one"), id=f"whd_one_{sid}_{number}") for number in range(3)]
-    assert await outbox.spread(occurrence, made, BODY, "u1") == ["one", "one"]
+    assert await outbox.spread(occurrence, made, BODY) == ["one", "one"]
     assert await feed.backlog() == 0
 
 

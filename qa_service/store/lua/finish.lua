@@ -1,7 +1,7 @@
 -- needs session.lua
 -- KEYS: 5 queue, 6 partial text. ARGV: 1 ttl_s, 2 reply id, 3 state, 4 event, 5 answer, 6 group, 7 queue entry, 8 question id,
 --       9 log cap, 10 channel, 11 sid.
--- Returns 1 when this call gave the answer, 0 when another had, or when the session is gone.
+-- Returns 1 when this call gave the answer, 0 when the session is gone, -1 when another had, or it was cancelled.
 -- The answer is stored only while it is pending: a worker that wakes up late cannot answer twice.
 local given = 0
 local held = redis.call('HMGET', SESSION, 'seq', 'floor', 'running')
@@ -24,4 +24,5 @@ if given == 1 then
   slide(ARGV[1])
   redis.call('PUBLISH', ARGV[10], ARGV[11])
 end
+if given == 0 and held[1] then return -1 end
 return given

@@ -7,8 +7,8 @@ local function forget(hooks, endpoint, id)
   for _, kind in ipairs({'all', 'due', 'done'}) do redis.call('ZREM', hooks .. ':' .. endpoint .. ':' .. kind, id) end
 end
 
--- Removes the deliveries that a set lists as 'endpoint id', and the set.
+-- Removes the deliveries that a sorted set lists as 'endpoint id', by when they happened, and the set.
 local function forget_listed(hooks, listed)
-  for _, one in ipairs(redis.call('SMEMBERS', listed)) do forget(hooks, string.match(one, '^(%S+) (%S+)$')) end
+  for _, one in ipairs(redis.call('ZRANGE', listed, 0, -1)) do forget(hooks, string.match(one, '^(%S+) (%S+)$')) end
   redis.call('DEL', listed)
 end
