@@ -19,6 +19,7 @@ from uvicorn.server import ServerState
 from qa_service.api import wire_bounds as bounds
 from qa_service.api.errors import Refusal
 from qa_service.api.request_id import chosen_request_id, new_request_id
+from qa_service.api.ws_wire import is_handshake
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +117,9 @@ class WireProtocol(HttpToolsProtocol):
             if self._phase is _Phase.BODY:
                 self.cycle.transport = cast("asyncio.Transport", _Patient(self.transport, self.end_amid_a_body))
             self._watch_the_clock()
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return is_handshake(self.parser.get_method(), self.url, self.headers)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
