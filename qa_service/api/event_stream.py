@@ -45,21 +45,26 @@ class _Telling:
         self._following = following
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
-        telling = asyncio.create_task(self._tell(send))
-        leaving = asyncio.create_task(_gone(receive))
-        self._following.on_too_slow = telling.cancel
         try:
             await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
-            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await self._tell_until_gone(receive, send)
         finally:
             self._following.close()
+        # Of no effect for who is gone; who does not read is cut off by the connection's own clock.
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _tell_until_gone(self, receive: Receive, send: Send) -> None:
+        telling = asyncio.create_task(self._tell(send))
+        leaving = asyncio.create_task(_gone(receive))
+        self._following.on_too_slow = telling.cancel  # it may be stuck in sending
+        try:
+            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             for task in (telling, leaving):
                 task.cancel()
             for ended in await asyncio.gather(telling, leaving, return_exceptions=True):
                 if isinstance(ended, Exception) and not isinstance(ended, OSError):  # uvicorn's word for who has left
                     log.error("stream broken", exc_info=ended)
-        # Of no effect for who is gone; who does not read is cut off by the connection's own clock.
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _tell(self, send: Send) -> None:
         told = _BEGIN

@@ -21,7 +21,7 @@ from qa_service.api.answer_forms import shaped
 from qa_service.api.errors import Refusal
 from qa_service.api.request_id import chosen_request_id, new_request_id
 from qa_service.api.wish import VARY, wish_of
-from qa_service.api.ws_handshake import is_handshake
+from qa_service.api.ws_wire import is_handshake
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +120,9 @@ class WireProtocol(HttpToolsProtocol):
                 self.cycle.transport = cast("asyncio.Transport", _Patient(self.transport, self.end_amid_a_body))
             self._watch_the_clock()
 
+    def _should_upgrade_to_ws(self) -> bool:
+        return is_handshake(self.parser.get_method(), self.url, self.headers)
+
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
@@ -152,9 +155,6 @@ class WireProtocol(HttpToolsProtocol):
         self._phase = _Phase.BODY
         self._wire_bytes = 0
         self._forget_the_clock()
-
-    def _should_upgrade(self) -> bool:
-        return super()._should_upgrade() and is_handshake(self.parser.get_method(), self.url, self.headers)
 
     def on_message_complete(self) -> None:
         """End a request; the next one may follow at once."""

@@ -5,6 +5,8 @@ handshake that is over was 4 more (measured with tracemalloc).
 """
 
 import asyncio
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from uvicorn.config import Config
@@ -12,6 +14,20 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from qa_service.api import wire_bounds as bounds
+from qa_service.api.envelope import PREFIX
+
+_A_SOCKET = re.compile(rf"{PREFIX}/sessions/[^/?]+/ws/?(\?.*)?".encode())
+_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # RFC 6455, 4.1: 16 bytes
+
+
+def is_handshake(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request that asks for a WebSocket is at a place where there is one, and says all that it takes.
+
+    Anything else is a request as any other: a server need not go over to what it is asked for (RFC 9110, 7.8).
+    """
+    told = dict(headers)
+    is_whole = _KEY.fullmatch(told.get(b"sec-websocket-key", b"")) and told.get(b"sec-websocket-version") == b"13"
+    return method == b"GET" and bool(is_whole) and _A_SOCKET.fullmatch(target) is not None
 
 
 class _Inbox:

@@ -87,10 +87,10 @@ class Feed:
                 await self._look_once()
         finally:
             self._looking = None
+            self._look_later()  # also after a bug: the next look may go well
         held, self._held = self._held, []
         for whisper in held:
             self._deliver(whisper)
-        self._look_later()
 
     async def _look_once(self) -> None:
         assert self.cursor is not None, "nobody looks before a listener has caught up"

@@ -103,12 +103,12 @@ class FeatureReader:
         if known is None:
             if len(self._entries) >= _KEPT:
                 self._entries.clear()
-            wordings = [self._read(wording) for wording in entry.wordings[:_WORDINGS_READ]]
+            # Read for these two alone: a fresh snapshot reads hundreds of entries before it has its first answer.
+            wordings = entry.wordings[:_WORDINGS_READ]
+            texts = (*wordings, (entry.answer or "")[:_ANSWER_CHARS])
             known = self._entries[entry.id] = _Vocabulary(
-                tokens=frozenset().union(*(one.tokens for one in wordings)),
-                quantities=quantities(normalise((entry.answer or "")[:_ANSWER_CHARS])).union(
-                    *(one.quantities for one in wordings)
-                ),
+                tokens=frozenset().union(*map(self._tokens, wordings)),
+                quantities=frozenset().union(*(quantities(normalise(text)) for text in texts)),
             )
         return known
 

@@ -102,17 +102,17 @@ class Page:
         await self._connection.send(json.dumps({"id": 1, "method": "Runtime.evaluate", "params": parameters}))
         while (told := json.loads(await self._connection.recv())).get("id") != 1:
             pass
-        assert "exceptionDetails" not in told["result"], told
+        assert "exceptionDetails" not in told["result"], told["result"]["exceptionDetails"]["exception"]
         return told["result"]["result"]["value"]
 
 
 async def test_a_browser_follows_by_event_source_and_asks_by_websocket(
     service: Service, talk: Talk, tmp_path: Path
 ) -> None:
-    tickets = [talk.send("POST", "/tickets").json()["data"]["attributes"]["ticket"] for _ in range(2)]
-    script = _PAGE_SCRIPT % {"path": json.dumps(talk.path), "tickets": json.dumps(tickets)}
-    # Any page of the service's own origin will do.
+    # Any page of the service's own origin will do. It opens before there are tickets, which live for a minute only.
     async with asyncio.timeout(_WITHIN_S), page_at(tmp_path, f"{service.url}/healthz") as page:
+        tickets = [talk.send("POST", "/tickets").json()["data"]["attributes"]["ticket"] for _ in range(2)]
+        script = _PAGE_SCRIPT % {"path": json.dumps(talk.path), "tickets": json.dumps(tickets)}
         seen = json.loads(await page.evaluate(script))
     told = [one for one in seen["events"] if not one.startswith("typing")]
     assert told == ["session.created", "message.accepted", "message.completed"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qa_service.api.ws_handshake import is_handshake
+from qa_service.api.ws_wire import is_handshake
 
 PATH = b"/api/v1/bot/sessions/123/ws"
 SOUND = {b"sec-websocket-version": b"13", b"sec-websocket-key": b"dGhlIHNhbXBsZSBub25jZQ=="}

@@ -227,6 +227,7 @@ class SessionMachine(RuleBasedStateMachine):
         queued = data.draw(st.sampled_from(self.let_go))
         assert queued.handed_out is not None
         assert not self.run(self.jobs("first").finish(queued.handed_out, Answer(text="late", decision=Decision.NONE)))
+        self.forget(queued)
 
     @rule(text=st.sampled_from(TEXTS))
     def keep_answer(self, text: str) -> None:
@@ -348,6 +349,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.let_go.append(queued)
         known = self.model.get(queued.sid)
         if known is None:
+            self.forget(queued)
             return False
         given_up = text is None
         given = known.finish(queued.reply_id, state, text or "")
@@ -358,6 +360,11 @@ class SessionMachine(RuleBasedStateMachine):
         if known.running == queued.reply_id:
             self.go_on(queued.sid, known)
         return given
+
+    def forget(self, queued: Queued) -> None:
+        """Whoever brings an answer that nobody waits for forgets what is cached for its question."""
+        if queued.handed_out and queued.handed_out.cache_key:
+            self.cached.discard(queued.handed_out.text)
 
     def go_on(self, sid: str, known: Modelled) -> None:
         """The running turn is over."""
