@@ -36,7 +36,9 @@ def test_generated_bodies_on_every_endpoint(service: Service, client: httpx.Clie
     number = count(small=200, full=100_000)
     wrong: dict[str, list[str]] = {}
     statuses: Counter[int] = Counter()
-    everywhere = [one for one in endpoints(service, client) if one.path not in UNDESCRIBED]
+    described = [one for one in endpoints(service, client) if one.path not in UNDESCRIBED]
+    # Events read no body, and never end: what stands behind them on a connection waits for ever.
+    everywhere = [one for one in described if not one.path.endswith("/events")]
     for seed, endpoint in enumerate(everywhere):
         for place, answer in enumerate(answered(service, requests_of(endpoint, seed, number))):
             statuses[answer.status] += 1
