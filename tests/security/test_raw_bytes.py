@@ -75,7 +75,7 @@ def test_raw_bodies_on_every_endpoint(service: Service, everywhere: list[Endpoin
 
 def test_raw_bodies_of_xml_on_every_endpoint(service: Service, everywhere: list[Endpoint], book: Book) -> None:
     findings = Findings()
-    types = XML_TYPES if RUN == "full" else XML_TYPES[:2]
+    types = XML_TYPES if RUN == "full" else XML_TYPES[:1]
     for endpoint in everywhere:
         for content_type in types:
             for name, body in XML_BODIES.items():
