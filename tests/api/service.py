@@ -33,9 +33,9 @@ def qa(*arguments: str, indexes: Path, check: bool = True) -> "subprocess.Comple
     return done
 
 
-def build_demo_index(indexes: Path, *more: str) -> str:
-    """Build the demo knowledge base; the new version's name."""
-    return qa("index", "build", *more, "data/shop", indexes=indexes).stdout.split()[-1]
+def build_demo_index(indexes: Path, *more: str, source: str = "data/shop") -> str:
+    """Build the demo knowledge base, or a part of it; the new version's name."""
+    return qa("index", "build", *more, source, indexes=indexes).stdout.split()[-1]
 
 
 def eventually(holds: Callable[[], bool], within_s: float) -> bool:

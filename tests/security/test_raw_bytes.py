@@ -75,8 +75,9 @@ def test_raw_bodies_on_every_endpoint(service: Service, everywhere: list[Endpoin
 
 def test_raw_bodies_of_xml_on_every_endpoint(service: Service, everywhere: list[Endpoint], book: Book) -> None:
     findings = Findings()
-    types = XML_TYPES if RUN == "full" else XML_TYPES[:2]
-    for endpoint in everywhere:
+    types = XML_TYPES if RUN == "full" else XML_TYPES[:1]
+    reading = [one for one in everywhere if RUN == "full" or one.method not in {"GET", "DELETE"}]
+    for endpoint in reading:
         for content_type in types:
             for name, body in XML_BODIES.items():
                 sent = posted(endpoint, body, content_type, "Prefer: respond-async", "Connection: close")
@@ -89,7 +90,7 @@ def test_raw_bodies_of_xml_on_every_endpoint(service: Service, everywhere: list[
         broken=len(findings.wrong),
         bodies=len(XML_BODIES),
         content_types=len(types),
-        endpoints=len(everywhere),
+        endpoints=len(reading),
         responses=findings.statuses.total(),
         statuses=dict(sorted(findings.statuses.items())),
     )
