@@ -5,9 +5,8 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TextIO, cast
+from typing import Any, BinaryIO, NoReturn, cast
 
 from qa_service.domain.errors import KnowledgeError
 from qa_service.knowledge.report import Problem
@@ -39,11 +38,6 @@ def read_jsonl(path: Path) -> Iterator[Row | Problem]:
                 yield Row(line=line.number, fields=_object(line.text))
             except KnowledgeError as error:
                 yield Problem(file=str(path), line=line.number, reason=error.detail)
-
-
-def open_text(path: Path) -> TextIO:
-    """Open a plain or gzipped file as UTF-8 text, with or without a mark. Raises OSError; reading raises others too."""
-    return TextIOWrapper(_open(path), encoding="utf-8-sig")
 
 
 def _lines(path: Path) -> Iterator[_Line | Problem]:

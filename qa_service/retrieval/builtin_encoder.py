@@ -24,7 +24,6 @@ BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 
 _BATCH_TEXTS = 8  # 870 short questions a second; 600 by 32, which leave the processor's near caches; 610 one by one
 _LONGEST_TOKEN_CHARS = 24  # a longer word costs reading time, and its end is cut off with the tokens anyway
-_CHUNK_BYTES = 1 << 20
 
 
 class EncoderCard(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,7 +111,7 @@ def test_a_device_types_ahead_in_its_own_session_alone(client: httpx.Client, tal
         assert error.pop("meta")
         assert error["code"] == "session-not-found"
     nameless = client.get(f"{BOT}/suggest", params={"q": "退货"}, headers=own)
-    assert nameless.status_code == 422
+    assert nameless.status_code == 401
     assert refusal(nameless)["source"] == {"parameter": "sid"}
 
 
@@ -121,7 +121,7 @@ def test_a_user_types_ahead_and_whoever_shows_nothing_does_not(client: httpx.Cli
     assert refused.status_code == 401
     assert refusal(refused)["code"] == "token-required"
     forged = client.get(f"{BOT}/suggest", params={"q": "退"}, headers={"Authorization": "Bearer made-up"})
-    assert forged.status_code == 422  # as any opaque token: it opens a session or nothing
+    assert forged.status_code == 401  # as any opaque token: it opens a session or nothing
     session = client.get(f"{BOT}/suggest", params={"q": "退", "sid": "1"}, headers={"Authorization": "Bearer made-up"})
     assert session.status_code == 404
 

@@ -10,7 +10,7 @@ from qa_service.api.envelope import PREFIX, Document, Resource, respond
 from qa_service.api.openapi import described
 from qa_service.api.openapi_parameters import Line, Whole
 from qa_service.api.request_id import request_id_of
-from qa_service.domain.errors import InvalidInput
+from qa_service.domain.errors import Unauthenticated
 from qa_service.domain.suggestion import Suggestion, Typed
 from qa_service.domain.text import MAX_TYPED_CHARS
 
@@ -64,7 +64,7 @@ async def _check_caller(request: Request[Any, Any, Any]) -> None:
     if sid:
         await rooms_of(request).conversation.read(sid, proof)
     elif isinstance(proof, str):  # only the store knows whether a session's token is one, and needs its name
-        raise InvalidInput("a session's token comes with its sid", code="invalid-parameter", pointer="parameter:sid")
+        raise Unauthenticated("a session's token comes with its sid", code="invalid-token", pointer="parameter:sid")
 
 
 def _resource(suggestion: Suggestion) -> Resource:
