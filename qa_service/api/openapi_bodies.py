@@ -38,3 +38,14 @@ def _member(member: dict[str, Any]) -> Schema:
     keywords = {_KEYWORDS[key]: value for key, value in member.items() if key in _KEYWORDS}
     items = _member(member["items"]) if "items" in member else None
     return Schema(type=OpenAPIType(member["type"]), items=items, **keywords)
+
+
+def object_of(required: tuple[str, ...], **members: Schema) -> Schema:
+    """Describe an object that is no body of ours: its members, and which of them are always there."""
+    properties: dict[str, Reference | Schema] = dict(members)
+    return Schema(type=OpenAPIType.OBJECT, properties=properties, required=list(required))
+
+
+def text_of(*values: str) -> Schema:
+    """Describe a text; one of `values`, where they are named."""
+    return Schema(type=OpenAPIType.STRING, enum=list(values) or None)

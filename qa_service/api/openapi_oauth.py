@@ -7,42 +7,37 @@ from litestar.openapi.spec import (
     OpenAPIResponse,
     OpenAPIType,
     Operation,
-    Reference,
     RequestBody,
     Schema,
 )
 
 from qa_service.api.openapi import CREDENTIALS, error_response
+from qa_service.api.openapi_bodies import object_of, text_of
 
 _FORM = "application/x-www-form-urlencoded"
 _ERRORS = (*("invalid_request", "invalid_client", "invalid_scope", "unauthorized_client", "unsupported_grant_type"),)
-
-
-def _object(required: tuple[str, ...], **members: Schema) -> Schema:
-    properties: dict[str, Reference | Schema] = dict(members)
-    return Schema(type=OpenAPIType.OBJECT, properties=properties, required=list(required))
-
-
-def _text(*values: str) -> Schema:
-    return Schema(type=OpenAPIType.STRING, enum=list(values) or None)
 
 
 def _response(description: str, schema: Schema) -> OpenAPIResponse:
     return OpenAPIResponse(description=description, content={"application/json": OpenAPIMediaType(schema=schema)})
 
 
-_REFUSAL = _object(("error",), error=_text(*_ERRORS), error_description=_text())
-_TOKEN = _object(
+_REFUSAL = object_of(("error",), error=text_of(*_ERRORS), error_description=text_of())
+_TOKEN = object_of(
     ("access_token", "token_type", "expires_in"),
-    access_token=_text(),
-    token_type=_text("Bearer"),
+    access_token=text_of(),
+    token_type=text_of("Bearer"),
     expires_in=Schema(type=OpenAPIType.INTEGER),
-    scope=_text(),
+    scope=text_of(),
 )
-_CREDENTIALS = _object(
-    ("grant_type",), grant_type=_text("client_credentials"), scope=_text(), client_id=_text(), client_secret=_text()
+_CREDENTIALS = object_of(
+    ("grant_type",),
+    grant_type=text_of("client_credentials"),
+    scope=text_of(),
+    client_id=text_of(),
+    client_secret=text_of(),
 )
-_KEYS = _object(("keys",), keys=Schema(type=OpenAPIType.ARRAY, items=Schema(type=OpenAPIType.OBJECT)))
+_KEYS = object_of(("keys",), keys=Schema(type=OpenAPIType.ARRAY, items=Schema(type=OpenAPIType.OBJECT)))
 
 
 @dataclass

@@ -7,7 +7,6 @@ from litestar.openapi.spec import (
     OpenAPIResponse,
     OpenAPIType,
     Operation,
-    Reference,
     RequestBody,
     Schema,
 )
@@ -15,17 +14,9 @@ from litestar.openapi.spec import (
 from qa_service.access.caller import Scope
 from qa_service.api.openai_errors import openai_code
 from qa_service.api.openapi import CLIENT, CODES, error_response
+from qa_service.api.openapi_bodies import object_of, text_of
 
 _ERRORS = (400, 401, 403, 408, 414, 421, 429, 431, 503)
-
-
-def _object(required: tuple[str, ...], **members: Schema) -> Schema:
-    properties: dict[str, Reference | Schema] = dict(members)
-    return Schema(type=OpenAPIType.OBJECT, properties=properties, required=list(required))
-
-
-def _text(*values: str) -> Schema:
-    return Schema(type=OpenAPIType.STRING, enum=list(values) or None)
 
 
 def _list(items: Schema) -> Schema:
@@ -34,13 +25,13 @@ def _list(items: Schema) -> Schema:
 
 _WHOLE = Schema(type=OpenAPIType.INTEGER)
 _ANYTHING = Schema(type=OpenAPIType.OBJECT)
-_PART = _object(("type", "text"), type=_text("text"), text=_text())
-_MESSAGE = _object(
+_PART = object_of(("type", "text"), type=text_of("text"), text=text_of())
+_MESSAGE = object_of(
     ("role", "content"),
-    role=_text("user", "assistant", "system", "developer"),
-    content=Schema(one_of=[_text(), _list(_PART)]),
+    role=text_of("user", "assistant", "system", "developer"),
+    content=Schema(one_of=[text_of(), _list(_PART)]),
 )
-_ASKED = _object(
+_ASKED = object_of(
     ("model", "messages"),
     model=Schema(type=OpenAPIType.STRING, description="the knowledge base's name, or qa"),
     messages=Schema(
@@ -50,20 +41,20 @@ _ASKED = _object(
         description="the last of a user is the question, of 1 to 500 characters",
     ),
     stream=Schema(type=OpenAPIType.BOOLEAN),
-    stream_options=_object((), include_usage=Schema(type=OpenAPIType.BOOLEAN)),
+    stream_options=object_of((), include_usage=Schema(type=OpenAPIType.BOOLEAN)),
 )
-_MODEL = _object(
-    ("id", "object", "created", "owned_by"), id=_text(), object=_text("model"), created=_WHOLE, owned_by=_text()
+_MODEL = object_of(
+    ("id", "object", "created", "owned_by"), id=text_of(), object=text_of("model"), created=_WHOLE, owned_by=text_of()
 )
-_MODELS = _object(("object", "data"), object=_text("list"), data=_list(_MODEL))
-_COMPLETION = _object(
+_MODELS = object_of(("object", "data"), object=text_of("list"), data=_list(_MODEL))
+_COMPLETION = object_of(
     ("id", "object", "created", "model", "choices", "usage", "qa"),
-    id=_text(),
-    object=_text("chat.completion"),
+    id=text_of(),
+    object=text_of("chat.completion"),
     created=_WHOLE,
-    model=_text(),
+    model=text_of(),
     choices=_list(_ANYTHING),
-    usage=_object(("total_tokens",), prompt_tokens=_WHOLE, completion_tokens=_WHOLE, total_tokens=_WHOLE),
+    usage=object_of(("total_tokens",), prompt_tokens=_WHOLE, completion_tokens=_WHOLE, total_tokens=_WHOLE),
     qa=Schema(
         type=OpenAPIType.OBJECT,
         description="an extension: decision, served_by, confidence, choices, sources, index_version, degraded",
@@ -74,7 +65,7 @@ _COMPLETION = _object(
 def _response(description: str, schema: Schema, *, streams: bool = False) -> OpenAPIResponse:
     content = {"application/json": OpenAPIMediaType(schema=schema)}
     if streams:
-        content["text/event-stream"] = OpenAPIMediaType(schema=_text())
+        content["text/event-stream"] = OpenAPIMediaType(schema=text_of())
     return OpenAPIResponse(description=description, content=content)
 
 
@@ -82,8 +73,8 @@ def _refusal(status: int) -> OpenAPIResponse:
     described = error_response(status)
     told = (*CODES[status], *CODES[422]) if status == 400 else CODES[status]
     codes = dict.fromkeys(openai_code(code) for code in told)
-    error = _object(("message", "type", "code"), message=_text(), type=_text(), code=_text(*codes))
-    own = _object(("error",), error=error)
+    error = object_of(("message", "type", "code"), message=text_of(), type=text_of(), code=text_of(*codes))
+    own = object_of(("error",), error=error)
     described.content = {"application/json": OpenAPIMediaType(schema=own)}
     return described
 
