@@ -1,10 +1,12 @@
-"""What every test may ask for: a real redis-server on a Unix socket, emptied before each test, and a free port."""
+"""What every test may ask for: a real redis-server, emptied before each test, the demo index, and a free port."""
 
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from api.service import build_demo_index
 from redis import Redis
 
 from qa_service.store.private import PrivateRedis
@@ -30,6 +32,14 @@ def redis_url(redis_server: PrivateRedis) -> str:
         client.flushall()
         client.config_set("maxmemory", 0)
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def demo_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of indexes in which the demo base is active; building it takes long, so nobody may change it."""
+    indexes = tmp_path_factory.mktemp("indexes")
+    build_demo_index(indexes)
+    return indexes
 
 
 @pytest.fixture

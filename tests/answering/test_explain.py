@@ -14,8 +14,6 @@ from qa_service.answering.ask import Ask
 from qa_service.answering.no_cache import NoCache
 from qa_service.domain.answer import Answer, Decision
 from qa_service.domain.question import Question, Turn
-from qa_service.knowledge.build import Recipe, build
-from qa_service.knowledge.read import read_sources
 from qa_service.knowledge.versions import Versions
 from qa_service.main import make_ask
 from qa_service.retrieval.entries import row_texts
@@ -29,15 +27,14 @@ EVALUATION = [
     for line in path.read_text(encoding="utf-8").splitlines()
 ]
 # Of each kind, evenly spread, and what has no candidates or goes to a person.
-QUESTIONS = [*EVALUATION[::3], *EVALUATION[:6], "？！", "转人工", "talk to a human", "asdfghjkl", "7" * 500]
+QUESTIONS = [*EVALUATION[::9], *EVALUATION[:6], "？！", "转人工", "talk to a human", "asdfghjkl", "7" * 500]
 STAGES = {"cache", "encode", "vectors", "keyword", "fuse", "rerank"}
 
 
 @pytest.fixture(scope="module")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    versions = Versions(tmp_path_factory.mktemp("indexes"), "shop")
-    built = build(read_sources([DATA / "shop"]), [DATA / "shop"], versions, Recipe(encoder=encoder()))
-    return open_snapshot(versions.path(built.version), encoder())
+def snapshot(demo_index: Path) -> Snapshot:
+    versions = Versions(demo_index, "shop")
+    return open_snapshot(versions.path(versions.active() or ""), encoder())
 
 
 async def door(work: Callable[[], Any]) -> Any:

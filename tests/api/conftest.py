@@ -7,15 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.service import ROOT, Service, Talk, build_demo_index, serving
+from api.service import ROOT, Service, Talk, serving
 from qa_service.domain.context import is_cacheable
-
-
-@pytest.fixture(scope="session")
-def demo_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    indexes = tmp_path_factory.mktemp("indexes")
-    build_demo_index(indexes)
-    return indexes
 
 
 @pytest.fixture(scope="session")

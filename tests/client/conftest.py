@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from api.service import Service, build_demo_index, serving
+from api.service import Service, serving
 
 from qa_service.access.caller import Scope
 from qa_service.access.clients import make_client
@@ -21,13 +21,6 @@ class Guarded:
     keys: Path
     gateway: ClientCredentials
     admin: ClientCredentials
-
-
-@pytest.fixture(scope="session")
-def demo_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    indexes = tmp_path_factory.mktemp("indexes")
-    build_demo_index(indexes)
-    return indexes
 
 
 @pytest.fixture(scope="session")

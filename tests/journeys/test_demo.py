@@ -5,12 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.service import ROOT, build_demo_index
+from api.service import ROOT
 
 
-def test_the_demo_prints_ten_answers_as_expected_and_exits_with_0(tmp_path: Path) -> None:
-    build_demo_index(tmp_path)
-    environment = {**os.environ, "QA_INDEXES_DIR": str(tmp_path)}
+def test_the_demo_prints_ten_answers_as_expected_and_exits_with_0(demo_index: Path) -> None:
+    environment = {**os.environ, "QA_INDEXES_DIR": str(demo_index)}
     command = [sys.executable, "examples/demo.py"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False

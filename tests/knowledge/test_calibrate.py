@@ -13,10 +13,8 @@ from click.testing import CliRunner, Result
 from qa_service.cli import main
 from qa_service.domain.errors import KnowledgeError
 from qa_service.domain.hit import Ranking
-from qa_service.knowledge.build import Recipe, build
 from qa_service.knowledge.calibrate import Bounds, Fitted, calibrate
 from qa_service.knowledge.evaluate import LabelledQuestion, read_questions
-from qa_service.knowledge.read import read_sources
 from qa_service.knowledge.recalibrate import rank_under, with_calibration
 from qa_service.knowledge.versions import Versions
 from qa_service.retrieval.calibration import Calibration
@@ -25,7 +23,6 @@ from qa_service.retrieval.snapshot import CALIBRATION, Snapshot, open_snapshot
 from qa_service.settings import Settings
 
 DATA = Path(__file__).parents[2] / "data"
-SOURCES = (DATA / "shop" / "faq.en.jsonl", DATA / "shop" / "faq.zh.jsonl")
 QUESTIONS = DATA / "evaluation" / "questions.zh.jsonl"
 OWN_FILES = {CALIBRATION, "canaries.json"}
 
@@ -55,11 +52,11 @@ def fit(snapshot: Snapshot, questions: list[LabelledQuestion], bounds: Bounds) -
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    versions = Versions(tmp_path_factory.mktemp("shop") / "indexes", "shop")
-    built = build(read_sources(SOURCES), SOURCES, versions, Recipe(encoder=encoder()))
-    versions.activate(built.version)
-    snapshot = open_snapshot(versions.path(built.version), encoder())
+def shop(demo_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    copied = tmp_path_factory.mktemp("shop") / "indexes"
+    shutil.copytree(demo_index, copied)
+    versions = Versions(copied, "shop")
+    snapshot = open_snapshot(versions.path(versions.active() or ""), encoder())
     return Shop(versions=versions, snapshot=snapshot, questions=read_questions(QUESTIONS))
 
 
@@ -187,14 +184,16 @@ def typed(*words: str) -> Result:
 
 @pytest.mark.parametrize("activates", [True, False])
 def test_the_verb_prints_the_figures_and_the_version_and_activates_it_unless_told_not_to(
-    shop: Shop, verb: Path, *, activates: bool
+    shop: Shop, verb: Path, tmp_path: Path, *, activates: bool
 ) -> None:
-    result = typed("--questions", str(QUESTIONS), *([] if activates else ["--no-activate"]))
+    few = tmp_path / QUESTIONS.name
+    few.write_text("".join(QUESTIONS.read_text(encoding="utf-8").splitlines(keepends=True)[::3]), encoding="utf-8")
+    result = typed("--questions", str(few), *([] if activates else ["--no-activate"]))
     assert result.exit_code == 0, result.stderr
     *figures, made = result.stdout.splitlines()
     told = json.loads("\n".join(figures))
     assert told["calibration"]["name"] == QUESTIONS.name
-    assert told["report"]["questions"] == len(shop.questions)
+    assert told["report"]["questions"] == len(shop.questions[::3])
     assert (verb / made / CALIBRATION).exists()
     assert (verb / "ACTIVE").read_text().strip() == (made if activates else shop.snapshot.version)
 

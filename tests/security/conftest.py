@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from access.conftest import Clock, Place
-from api.service import Service, Talk, build_demo_index, serving
+from api.service import Service, Talk, serving
 
 from qa_service.access.caller import Scope
 from qa_service.access.clients import make_client
@@ -44,13 +44,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def book() -> Book:
     _BOOK.open()
     return _BOOK
-
-
-@pytest.fixture(scope="session")
-def demo_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    indexes = tmp_path_factory.mktemp("indexes")
-    build_demo_index(indexes)
-    return indexes
 
 
 @pytest.fixture(scope="session")

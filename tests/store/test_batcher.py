@@ -114,7 +114,7 @@ async def test_a_redis_that_is_away_fails_every_caller_in_time_and_serves_again_
     else:
         mortal_redis.send(signal.SIGCONT)
     assert {type(one) for one in ended} == {StoreUnavailable}
-    assert took_s < 1.5
+    assert took_s < 3  # two rounds of half a second on a busy machine, and not one for each caller
     assert await batcher.run(Call(script=ADD, keys=["again"], args=[5])) == 5
 
 
