@@ -1,13 +1,14 @@
 """What the routes need of the rest of the house; `main.py` furnishes it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from litestar.connection import ASGIConnection
 
 from qa_service.access.gate import Gate
 from qa_service.api.limits import Limits
+from qa_service.api.turns import Turns
 from qa_service.conversation.conversation import Conversation
 from qa_service.conversation.erasure import Erasure
 from qa_service.conversation.inquiry_desk import InquiryDesk
@@ -52,6 +53,7 @@ class House:
     gate: Gate
     limits: Limits
     ws_idle_s: float
+    turns: Turns = field(default_factory=Turns)  # of the frames of all WebSockets
 
 
 def house_of(connection: AnyConnection) -> House:

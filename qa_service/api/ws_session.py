@@ -149,6 +149,7 @@ class SessionSocket:
         while True:
             message = await self._received()
             self._heard_at = asyncio.get_running_loop().time()
+            await self._house.turns.take()
             answer = await self._answered(message, entered, following)
             if answer:
                 await self._send(answer)

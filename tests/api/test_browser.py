@@ -65,7 +65,11 @@ async def page_at(folder: Path, url: str) -> AsyncIterator["Page"]:
     try:
         port = await _told_port(browser.stderr)
         async with connect(await _address_of_page(port, url), max_size=None) as connection:
-            yield Page(connection)
+            page = Page(connection)
+            # The browser names the address before its document is there.
+            while not str(await page.evaluate("document.readyState + location.href")).startswith(f"complete{url}"):  # noqa: ASYNC110  # bounded by the caller
+                await asyncio.sleep(0.05)
+            yield page
     finally:
         with suppress(ProcessLookupError):
             browser.kill()

@@ -16,7 +16,7 @@ BASE = ROOT / "data" / "shop" / "faq.en.jsonl"
 def build_index(indexes: Path, *more: str) -> str:
     """Build a small part of the demo base: it is built four times."""
     few = indexes.parent / BASE.name
-    few.write_text("".join(BASE.read_text(encoding="utf-8").splitlines(keepends=True)[:40]), encoding="utf-8")
+    few.write_text("".join(BASE.read_text(encoding="utf-8").splitlines(keepends=True)[:10]), encoding="utf-8")
     return build_demo_index(indexes, *more, source=str(few))
 
 
